@@ -1,0 +1,13 @@
+"""Brings files in, and can prove what it did not get."""
+
+from __future__ import annotations
+
+from madang.connect._tables import (
+    ROW, CellType, Chunk, FileFormat, Layout, LongColumns, ReadingStep, ReadOptions, SourceColumn, TableLayout, TableReader,
+    TableSource, Tally,
+)
+
+__all__ = [
+    "ROW", "CellType", "Chunk", "FileFormat", "Layout", "LongColumns", "ReadOptions", "ReadingStep", "SourceColumn",
+    "TableLayout", "TableReader", "TableSource", "Tally",
+]
