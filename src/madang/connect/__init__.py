@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from madang.connect._cells import Cell, CellTable
 from madang.connect._tables import (
-    ROW, CellType, Chunk, FileFormat, Layout, LongColumns, ReadingStep, ReadOptions, SourceColumn, TableLayout, TableReader,
-    TableSource, Tally,
+    ROW,
+    CellType,
+    Chunk,
+    FileFormat,
+    Layout,
+    LongColumns,
+    ReadingStep,
+    ReadOptions,
+    SourceColumn,
+    TableLayout,
+    TableReader,
+    TableSource,
+    Tally,
 )
 
 __all__ = [
-    "ROW", "CellType", "Chunk", "FileFormat", "Layout", "LongColumns", "ReadOptions", "ReadingStep", "SourceColumn",
-    "TableLayout", "TableReader", "TableSource", "Tally",
+    "ROW",
+    "Cell",
+    "CellTable",
+    "CellType",
+    "Chunk",
+    "FileFormat",
+    "Layout",
+    "LongColumns",
+    "ReadOptions",
+    "ReadingStep",
+    "SourceColumn",
+    "TableLayout",
+    "TableReader",
+    "TableSource",
+    "Tally",
 ]
