@@ -1,0 +1,182 @@
+"""Verbs about data: intake and the library's own."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from madang.cli._face import Face
+
+
+def add(app: typer.Typer, face: Face) -> None:
+    """Add the verbs to the tree."""
+    t = face.text
+    json_help = t("보고서를 쓸 JSON 파일 (-는 표준 출력)", "JSON file for the report (- is standard output)")
+    quiet_help = t("사람에게 하는 말을 줄여요", "Say nothing to people")
+    dataset_help = t("데이터셋 또는 데이터셋@버전", "Dataset, or dataset@version")
+
+    @app.command(
+        help=t(
+            "파일을 읽어 라이브러리에 넣고, 무엇을 어떻게 읽었는지 말해요.",
+            "Read files into the library and say what was read, and how.",
+        )
+    )
+    def intake(
+        paths: Annotated[list[Path], typer.Argument(help=t("파일이나 폴더", "Files or folders"))],
+        dataset: Annotated[str | None, typer.Option(help=t("넣을 데이터셋 이름", "Dataset to put them in"))] = None,
+        zone: Annotated[
+            str | None, typer.Option(help=t("시간대가 없는 시각의 시간대", "Zone of times that do not say theirs"))
+        ] = None,
+        strict: Annotated[
+            bool,
+            typer.Option(
+                "--strict",
+                help=t("알던 틀에 맞지 않으면 넣지 않아요 (코드 5)", "Refuse what does not fit its template (exit 5)"),
+            ),
+        ] = False,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_intake
+
+        face.json_target, face.quiet = json, quiet
+        run_intake(face, paths, dataset=dataset, zone=zone, strict=strict)
+
+    library = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help=t("라이브러리의 데이터를 찾고, 보고, 내보내요.", "Find, see and take out what the library holds."),
+    )
+    app.add_typer(library, name="library")
+
+    @library.command("list", help=t("데이터셋 목록", "List the datasets"))
+    def list_(
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_list
+
+        face.json_target, face.quiet = json, quiet
+        run_list(face)
+
+    @library.command(help=t("데이터셋 명세서", "Show the card of a dataset"))
+    def card(
+        dataset: Annotated[str, typer.Argument(help=dataset_help)],
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_card
+
+        face.json_target, face.quiet = json, quiet
+        run_card(face, dataset)
+
+    @library.command(help=t("한국어나 영어로 찾아요", "Search in Korean or English"))
+    def search(
+        words: Annotated[list[str], typer.Argument(help=t("찾을 말", "Words to look for"))],
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_search
+
+        face.json_target, face.quiet = json, quiet
+        run_search(face, " ".join(words))
+
+    @library.command(help=t("읽을 때 내린 결정 하나를 되돌려요", "Undo one reading decision"))
+    def undo(
+        step: Annotated[str, typer.Argument(help=t("되돌릴 결정의 번호 (undo)", "Id of the decision, as the report gives it"))],
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_undo
+
+        face.json_target, face.quiet = json, quiet
+        run_undo(face, step)
+
+    @library.command(help=t("데이터를 파일로 내보내요", "Write a dataset to a file"))
+    def export(
+        dataset: Annotated[str, typer.Argument(help=dataset_help)],
+        out: Annotated[Path, typer.Option(help=t("쓸 파일: .csv .parquet .jsonl", "File to write: .csv .parquet .jsonl"))],
+        form: Annotated[Literal["wide", "long", "source"], typer.Option(help=t("모양", "Shape"))] = "wide",
+        units: Annotated[
+            Literal["unit", "source"], typer.Option(help=t("단위: 표준 또는 원본", "Units: standard or as in the source"))
+        ] = "unit",
+        columns: Annotated[str | None, typer.Option(help=t("쓸 열 (쉼표로)", "Columns to write (with commas)"))] = None,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_export
+
+        face.json_target, face.quiet = json, quiet
+        run_export(face, dataset, out=out, form=form, units=units, columns=columns)
+
+    @library.command(help=t("두 데이터셋을 로트·일련번호·시각으로 이어요", "Join two datasets by lot, serial or time"))
+    def join(
+        left: Annotated[str, typer.Option(help=dataset_help)],
+        right: Annotated[str, typer.Option(help=dataset_help)],
+        out: Annotated[Path, typer.Option(help=t("쓸 파일: .csv .parquet .jsonl", "File to write: .csv .parquet .jsonl"))],
+        by: Annotated[
+            str | None, typer.Option(help=t("lot, serial, time 또는 열 이름", "lot, serial, time, or a column"))
+        ] = None,
+        tolerance: Annotated[str | None, typer.Option(help=t("허용하는 시간 차: 10m", "How far apart in time: 10m"))] = None,
+        delay: Annotated[
+            str | None, typer.Option(help=t("오른쪽이 늦는 정도: 30m", "How much later the right side is: 30m"))
+        ] = None,
+        windows: Annotated[
+            str | None, typer.Option(help=t("로트 시작과 끝이 있는 데이터셋", "Dataset with lot starts and ends"))
+        ] = None,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_join
+
+        face.json_target, face.quiet = json, quiet
+        run_join(face, left, right, out=out, by=by, tolerance=tolerance, delay=delay, windows=windows)
+
+    @library.command("map", help=t("열의 뜻과 단위를 확인해요", "Review what the columns mean"))
+    def map_(
+        review: Annotated[
+            bool, typer.Option("--review", help=t("확인을 기다리는 열만 보여줘요", "Show what waits for a person"))
+        ] = False,
+        dataset: Annotated[str | None, typer.Option(help=dataset_help)] = None,
+        column: Annotated[str | None, typer.Option(help=t("정할 열", "Column to decide on"))] = None,
+        accept: Annotated[bool, typer.Option("--accept", help=t("제안대로 받아들여요", "Accept the proposal"))] = False,
+        kind: Annotated[str | None, typer.Option(help=t("물리량 종류", "Kind of quantity"))] = None,
+        unit: Annotated[str | None, typer.Option(help=t("단위 (UCUM)", "Unit (UCUM)"))] = None,
+        role: Annotated[str | None, typer.Option(help=t("역할", "Role"))] = None,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_map
+
+        face.json_target, face.quiet = json, quiet
+        run_map(face, dataset=dataset, column=column, decide=accept or not review, kind=kind, unit=unit, role=role)
+
+    @library.command(help=t("읽지 못해 따로 둔 행을 보여줘요", "Show the records that could not be read"))
+    def quarantine(
+        dataset: Annotated[str, typer.Argument(help=dataset_help)],
+        replay: Annotated[
+            bool, typer.Option("--replay", help=t("지금의 규칙으로 다시 읽어요", "Read them again with today's rules"))
+        ] = False,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_quarantine
+
+        face.json_target, face.quiet = json, quiet
+        run_quarantine(face, dataset, replay=replay)
+
+    @library.command(
+        help=t(
+            "데이터셋의 작은 파일들을 모아요. 옛 버전은 그대로 읽혀요",
+            "Gather the small files of a dataset; older versions stay readable",
+        )
+    )
+    def compact(
+        dataset: Annotated[str, typer.Argument(help=dataset_help)],
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_compact
+
+        face.json_target, face.quiet = json, quiet
+        run_compact(face, dataset)
