@@ -1,24 +1,76 @@
-"""The words every room speaks. This room touches nothing: no network, no clock, and no file but the line document it is given."""
+"""The words every room speaks. This room touches nothing: no network, no clock, and no file but the line document it is handed.
+
+Reading order: the words for columns and findings, units and their conversion, places and times, and the line document.
+
+>>> unit = parse_unit("kg/㎠")
+>>> round(convert(2.0, unit, "kPa"), 3)
+196.133
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from madang.plant._places import EquipmentPath, Interval, Party
 from madang.plant._units import Unit, affine, convert, known_spellings, known_units, parse_unit, split_unit, unit_of
 from madang.plant._words import FINDING_CODES, Bilingual, Finding, Kind, Role, Severity, ValueFlag
+
+if TYPE_CHECKING:
+    from madang.plant._line import (
+        EnvelopeLimit,
+        LineDocument,
+        LineEquipment,
+        LineError,
+        LineHead,
+        LinePoint,
+        LineProduct,
+        LineRecipe,
+        LineSource,
+        RecipePhase,
+        check_line,
+        duration_seconds,
+        read_line,
+    )
 
 __all__ = [
     "FINDING_CODES",
     "Bilingual",
+    "EnvelopeLimit",
+    "EquipmentPath",
     "Finding",
+    "Interval",
     "Kind",
+    "LineDocument",
+    "LineEquipment",
+    "LineError",
+    "LineHead",
+    "LinePoint",
+    "LineProduct",
+    "LineRecipe",
+    "LineSource",
+    "Party",
+    "RecipePhase",
     "Role",
     "Severity",
     "Unit",
     "ValueFlag",
     "affine",
+    "check_line",
     "convert",
+    "duration_seconds",
     "known_spellings",
     "known_units",
     "parse_unit",
+    "read_line",
     "split_unit",
     "unit_of",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # The line document needs pydantic, which would slow the start of every command that reads none.
+    if name in __all__:
+        from madang.plant import _line
+
+        return getattr(_line, name)
+    raise AttributeError(name)

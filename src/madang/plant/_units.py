@@ -268,7 +268,7 @@ _TABLE: tuple[tuple[Unit, tuple[str, ...]], ...] = (
     _unit("S/m", "conductivity", 1.0, _K.CONDUCTIVITY, "S/m", "S/m"),
     _unit("S/cm", "conductivity", 100.0, _K.CONDUCTIVITY, "S/cm", "S/cm"),
     _unit("mS/cm", "conductivity", 0.1, _K.CONDUCTIVITY, "mS/cm", "mS/cm"),
-    # Korean exports often write the single glyph for microseconds where microsiemens is meant; per centimetre it can be nothing else.
+    # Korean exports often write the glyph of microseconds for microsiemens; per centimetre it can be nothing else.
     _unit("uS/cm", "conductivity", 1e-4, _K.CONDUCTIVITY, "µS/cm", "uS/cm μS/cm ㎲/㎝ us/cm"),
     _unit("[pH]", "acidity", 1.0, _K.ACIDITY, "pH", "pH [pH]"),
     _unit("dB", "sound level", 1.0, _K.LEVEL, "dB", "dB dBA dB(A)"),
