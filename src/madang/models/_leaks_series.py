@@ -1,0 +1,251 @@
+"""Columns made from the target itself: shifted, averaged, summed up, or divided by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from madang.models._frame import FloatArray
+from madang.models._leaks_view import View, block_of
+
+_REACH: Final = 8
+_FEWEST: Final = 120
+_SAME: Final = 0.9995
+_WIDTHS: Final = (*range(2, 41), 48, 50, 60, 72, 96, 100, 120, 144, 168, 192, 200, 240, 288, 336)
+
+Origin = Literal["shift_past", "shift_future", "window", "past_window", "sum"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a column follows from the target's series."""
+
+    origin: Origin
+    score: float
+    """R² between the column and what it is made of [-]."""
+    rows: int
+    """Shift or width in rows."""
+
+
+def made_from_target(x: FloatArray, view: View, windows: FloatArray, widths: list[tuple[int, int, int]]) -> Made | None:
+    """Say whether a column is a shift, a moving average or a running sum of the target; None when it is not.
+
+    Args:
+        x: The column at the view's rows.
+        view: The rows and the target.
+        windows: Moving averages of the target from `target_windows`, standardised, shape (row, window).
+        widths: Their (width, first row, last row relative to the present).
+    """
+    y = view.y
+    n = len(y)
+    if not view.contiguous or n < _FEWEST or view.classes > 2:
+        return None
+    known = np.isfinite(x)
+    if known.mean() < 0.7 or float(np.nanstd(x)) == 0 or float(np.std(y)) == 0:
+        return None
+    shifted = _shift(x, y, view)
+    if shifted is not None:
+        return shifted
+    summed = _sum(x, y)
+    if summed is not None:
+        return summed
+    averaged = _average(x, known, windows, widths)
+    if averaged is not None:
+        return averaged
+    return _linear_window(x, y)
+
+
+def target_windows(view: View) -> tuple[FloatArray, list[tuple[int, int, int]]]:
+    """Return moving averages of the target, standardised, with their widths and places."""
+    y = view.y
+    n = len(y)
+    if not view.contiguous or n < _FEWEST or view.classes > 2:
+        return np.empty((n, 0)), []
+    sums = np.concatenate([[0.0], np.cumsum(y - y.mean())])
+    at = np.arange(n)
+    columns: list[FloatArray] = []
+    places: list[tuple[int, int, int]] = []
+    for width in _WIDTHS:
+        if width > n // 4:
+            break
+        for first in dict.fromkeys((-width + 1, -width, -(width // 2), -((width - 1) // 2), 0, 1)):
+            low, high = at + first, at + first + width
+            inside = (low >= 0) & (high <= n)
+            column = np.where(inside, (sums[np.clip(high, 0, n)] - sums[np.clip(low, 0, n)]) / width, np.nan)
+            columns.append(column)
+            places.append((width, first, first + width - 1))
+    return np.stack(columns, axis=1), places
+
+
+def _correlation(a: FloatArray, b: FloatArray) -> float:
+    known = np.isfinite(a) & np.isfinite(b)
+    if known.sum() < 60:
+        return 0.0
+    a, b = a[known] - a[known].mean(), b[known] - b[known].mean()
+    size = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
+    return 0.0 if size <= 1e-300 else float(np.sum(a * b)) / size
+
+
+def _shift(x: FloatArray, y: FloatArray, view: View) -> Made | None:
+    """A copy of the target from other rows, with or without a little noise."""
+    reach = int(min(max(32, 2 * view.horizon), 200, len(y) // 8))
+    at_home = _correlation(x, y) ** 2
+    best = (0.0, 0)
+    for k in range(1, reach + 1):
+        for sign in (1, -1):
+            a, b = (x[:-k], y[k:]) if sign > 0 else (x[k:], y[:-k])
+            score = _correlation(a, b) ** 2
+            if score > best[0] + 1e-9:
+                best = (score, sign * k)
+    score, k = best
+    if k == 0 or score <= at_home:
+        return None
+    # A slow target resembles itself a row later: the copy must be nearer than the target's own neighbour is.
+    neighbour = max(0.0, _correlation(y[:-1], y[1:])) ** 2
+    if view.classes:
+        sure = score >= 0.97
+    else:
+        sure = score >= _SAME or (score >= 0.97 and 1 - score <= 0.35 * (1 - max(neighbour, at_home)))
+    if not sure:
+        return None
+    return Made("shift_future" if k > 0 else "shift_past", score, abs(k))
+
+
+def _sum(x: FloatArray, y: FloatArray) -> Made | None:
+    """A running sum (a counter with resets) or a running mean from the first row."""
+    step = np.diff(x)
+    if float(np.nanstd(step)) == 0:
+        return None
+    at = np.arange(1, len(x) + 1, dtype=np.float64)
+    grown = np.diff(x * at)
+    for series in (step, grown):
+        middle = np.isfinite(series) & (np.abs(series - np.nanmedian(series)) <= 12 * _spread(series))
+        if middle.mean() < 0.9:
+            continue
+        now = _correlation(np.where(middle, series, np.nan), y[1:]) ** 2
+        before = _correlation(np.where(middle, series, np.nan), y[:-1]) ** 2
+        if now >= 0.998 and now > before:
+            return Made("sum", now, 1)
+    return None
+
+
+def _spread(series: FloatArray) -> float:
+    low, high = np.nanquantile(series, (0.05, 0.95))
+    return max(float(high - low), 1e-300)
+
+
+def _average(x: FloatArray, known: np.ndarray, windows: FloatArray, places: list[tuple[int, int, int]]) -> Made | None:
+    if not places:
+        return None
+    best: tuple[float, tuple[int, int, int]] = (0.0, (0, 0, 0))
+    for column, place in zip(windows.T, places, strict=True):
+        both = known & np.isfinite(column)
+        if both.sum() < 60:
+            continue
+        a, b = x[both] - x[both].mean(), column[both] - column[both].mean()
+        size = float(np.sum(a * a) * np.sum(b * b))
+        score = 0.0 if size <= 0 else float(np.sum(a * b)) ** 2 / size
+        if score > best[0]:
+            best = (score, place)
+    score, (width, _, last) = best
+    if score < 0.99:
+        return None
+    return Made("window" if last >= 0 else "past_window", score, width)
+
+
+def _linear_window(x: FloatArray, y: FloatArray) -> Made | None:
+    """Any weighted sum of the target around the row: weights are fitted on half of the blocks and judged on the others."""
+    n = len(y)
+    if n < 12 * (2 * _REACH + 1):
+        return None
+    centre = slice(_REACH, n - _REACH)
+    shifts = np.stack([y[_REACH + k : n - _REACH + k] for k in range(-_REACH, _REACH + 1)], axis=1)
+    wanted = x[centre]
+    known = np.isfinite(wanted)
+    design, wanted = shifts[known], wanted[known]
+    past = design[:, :_REACH]
+    whole, only_past, only_now = (_judged(part, wanted) for part in (design, past, design[:, [_REACH]]))
+    if whole < 0.985 or (1 - whole) > 0.25 * (1 - only_past) or (1 - whole) > 0.5 * (1 - only_now):
+        return None
+    return Made("window", whole, 2 * _REACH + 1)
+
+
+def _judged(design: FloatArray, wanted: FloatArray) -> float:
+    even = block_of(len(wanted)) % 2 == 0
+    fitted = np.empty_like(wanted)
+    for half in (even, ~even):
+        a = np.column_stack([np.ones(int((~half).sum())), design[~half]])
+        weights, *_ = np.linalg.lstsq(a, wanted[~half], rcond=1e-10)
+        fitted[half] = np.column_stack([np.ones(int(half.sum())), design[half]]) @ weights
+    rest = float(np.sum((wanted - fitted) ** 2))
+    return 1.0 - rest / max(float(np.sum((wanted - wanted.mean()) ** 2)), 1e-300)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Target and two columns that compute one another."""
+
+    left: str
+    right: str
+    form: Literal["product", "sum"]
+    score: float
+
+
+def identities(columns: Mapping[str, FloatArray], y: FloatArray, generator: np.random.Generator) -> list[Identity]:
+    """Find pairs of columns that give the target by a product, quotient, sum or difference.
+
+    Args:
+        columns: Numeric columns at the view's rows.
+        y: A numeric target.
+        generator: Chooses the rows that are compared.
+    """
+    names = list(columns)
+    if len(y) < _FEWEST or len(names) < 2 or len(names) > 400:
+        return []
+    table = np.stack([columns[n] for n in names], axis=1)
+    full = np.isfinite(table).mean(axis=0) > 0.5
+    names = [n for n, keep in zip(names, full, strict=True) if keep]
+    table = table[:, full]
+    rows = np.flatnonzero(np.isfinite(table).all(axis=1)) if table.size else np.empty(0, dtype=np.int64)
+    if len(rows) < _FEWEST:
+        return []
+    rows = np.sort(generator.choice(rows, min(len(rows), 1_500), replace=False))
+    table, wanted = table[rows], y[rows]
+    found = _pairs(names, table, wanted, "sum")
+    positive = (table > 0).mean(axis=0) > 0.98
+    if np.mean(wanted > 0) > 0.98 and positive.sum() >= 2:
+        good = (table[:, positive] > 0).all(axis=1) & (wanted > 0)
+        if good.sum() >= _FEWEST:
+            kept = [n for n, keep in zip(names, positive, strict=True) if keep]
+            found += _pairs(kept, np.log(table[:, positive][good]), np.log(wanted[good]), "product")
+    return found
+
+
+def _pairs(names: list[str], table: FloatArray, wanted: FloatArray, form: Literal["product", "sum"]) -> list[Identity]:
+    centred = table - table.mean(axis=0)
+    spread = np.sqrt((centred**2).sum(axis=0))
+    spread[spread <= 0] = np.inf
+    unit = centred / spread
+    y = wanted - wanted.mean()
+    length = float(np.sqrt(np.sum(y * y)))
+    if length <= 0:
+        return []
+    alone = (unit.T @ (y / length)) ** 2
+    out: list[Identity] = []
+    for i in range(len(names)):
+        if not np.isfinite(spread[i]) or alone[i] >= 0.998:
+            continue
+        # What is left of the target and of every other column once column i is taken out: an identity leaves a line.
+        rest = y - unit[:, i] * float(unit[:, i] @ y)
+        others = centred - np.outer(unit[:, i], unit[:, i] @ centred)
+        size = np.sqrt((others**2).sum(axis=0))
+        usable = (size > 0.03 * np.where(np.isfinite(spread), spread, np.inf)) & (alone < 0.998)
+        left = float(np.sqrt(np.sum(rest * rest)))
+        if left <= 0.03 * length:
+            continue
+        score = np.where(usable, ((others.T @ rest) / np.where(size > 0, size, 1.0) / left) ** 2, 0.0)
+        out += [Identity(names[i], names[j], form, float(score[j])) for j in range(i + 1, len(names)) if score[j] >= 0.999]
+    return out
