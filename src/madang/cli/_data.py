@@ -1,0 +1,252 @@
+"""What the data verbs do: one call to the library, then sentences and the document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from madang.cli._face import Face
+from madang.errors import InputError
+from madang.plant import Bilingual
+from madang.workspace import Workspace
+
+_OWNER = "owner"
+_SHOWN_FINDINGS = 12
+
+
+def run_intake(face: Face, paths: Sequence[Path], *, dataset: str | None, zone: str | None, strict: bool) -> None:
+    """Read files into the library and show what was read."""
+    with Workspace.open(face.workspace) as workspace:
+        report = workspace.library.intake(paths, dataset=dataset, zone=zone, strict=strict, progress=face.progress)
+        document = report.document()
+    face.document("intake/1", document)
+    show_intake(face, document)
+
+
+def show_intake(face: Face, document: Mapping[str, Any]) -> None:
+    """Say what was read, what was assumed and what to do next."""
+    for table in document["tables"]:
+        face.say(_table_sentence(table))
+        if table.get("zone_assumed") and table.get("time_column"):
+            face.say(
+                Bilingual(
+                    f"  시각은 {table['zone']} 로 가정했어요. 아니면 --zone 으로 바꿔 주세요.",
+                    f"  Times were assumed to be in {table['zone']}; change that with --zone.",
+                )
+            )
+        findings = table["findings"]
+        for finding in findings[:_SHOWN_FINDINGS]:
+            undo = face.text(f"  [되돌리기: {finding['undo']}]", f"  [undo: {finding['undo']}]") if finding.get("undo") else ""
+            face.say(f"  · {face.text(finding['message_ko'], finding['message_en'])}{undo}")
+        if len(findings) > _SHOWN_FINDINGS:
+            more = len(findings) - _SHOWN_FINDINGS
+            face.say(Bilingual(f"  · 그 밖에 {more}가지 (--json 으로 모두)", f"  · and {more} more (all with --json)"))
+        asking = [column["source_name"] for column in table["columns"] if column["status"] == "ask"]
+        if asking:
+            names = ", ".join(asking[:5]) + (" …" if len(asking) > 5 else "")
+            face.say(
+                Bilingual(
+                    f"  뜻을 확인해 주세요 ({len(asking)}열): {names} → madang library map --review",
+                    f"  Please confirm {len(asking)} columns: {names} → madang library map --review",
+                )
+            )
+    for error in document.get("errors", []):
+        face.say(face.text(f"✗ {error['message_ko']}", f"✗ {error['message_en']}"))
+
+
+def _table_sentence(table: Mapping[str, Any]) -> Bilingual:
+    name = f"{table['dataset']}@{table['version']}" if "@" not in str(table["version"]) else str(table["version"])
+    read, kept, aside, twice = (table[f"rows_{word}"] for word in ("read", "kept", "quarantined", "duplicate"))
+    how = table["encoding"] or table["format"]
+    return Bilingual(
+        f"{table['source']} → {name}: {read:,}행을 읽어 {kept:,}행을 넣었어요"
+        f" (따로 둔 행 {aside:,}, 중복 {twice:,}; {how}, {len(table['columns'])}열)",
+        f"{table['source']} → {name}: {read:,} records read, {kept:,} kept"
+        f" ({aside:,} set aside, {twice:,} duplicate; {how}, {len(table['columns'])} columns)",
+    )
+
+
+def run_list(face: Face) -> None:
+    """List the datasets."""
+    with Workspace.open(face.workspace) as workspace:
+        document = workspace.library.list()
+    face.document("library-list/1", document)
+    datasets = document["datasets"]
+    if not datasets:
+        face.say(Bilingual("아직 데이터가 없어요. → madang intake 파일", "Nothing here yet. → madang intake FILE"))
+    for item in datasets:
+        span = f"{item.get('time_first') or '?'} ~ {item.get('time_last') or '?'}"
+        face.say(
+            Bilingual(
+                f"{item['dataset']}@{item['version']}: {item['rows']:,}행 {item['columns']}열, {span}",
+                f"{item['dataset']}@{item['version']}: {item['rows']:,} records, {item['columns']} columns, {span}",
+            )
+        )
+
+
+def run_card(face: Face, dataset: str) -> None:
+    """Show the card of a dataset."""
+    with Workspace.open(face.workspace) as workspace:
+        document = workspace.library.card(dataset)
+    face.document("card/1", document)
+    face.say(f"{document['dataset']}@{document['version']}")
+    for column in document["columns"]:
+        unit = column["unit"] or face.text("단위 모름", "unit unknown")
+        face.say(
+            f"  {column['name']}: {column['role']}, {column['kind_of_quantity']} [{unit}], "
+            + face.text(f"확신 {column['confidence']:.2f}", f"confidence {column['confidence']:.2f}")
+        )
+
+
+def run_search(face: Face, words: str) -> None:
+    """Search datasets and columns."""
+    with Workspace.open(face.workspace) as workspace:
+        hits = workspace.library.search(words)
+    face.document("search/1", {"query": words, "hits": hits})
+    if not hits:
+        face.say(Bilingual("맞는 것이 없어요. 다른 말로 찾아보세요.", "Nothing fits; try other words."))
+    for hit in hits:
+        face.say(f"  {hit['dataset']}@{hit['version']}  {hit.get('column') or ''}".rstrip())
+
+
+def run_undo(face: Face, step: str) -> None:
+    """Undo one reading decision."""
+    with Workspace.open(face.workspace) as workspace:
+        document = workspace.library.undo(step)
+    face.document("undo/1", document)
+    face.say(
+        Bilingual(
+            f"되돌렸어요. 새 버전: {document['dataset']}@{document['version']} (옛 버전도 그대로 읽혀요)",
+            f"Undone, as {document['dataset']}@{document['version']}; the older version stays readable.",
+        )
+    )
+
+
+def run_export(
+    face: Face,
+    dataset: str,
+    *,
+    out: Path,
+    form: Literal["wide", "long", "source"],
+    units: Literal["unit", "source"],
+    columns: str | None,
+) -> None:
+    """Write a dataset to a file."""
+    with Workspace.open(face.workspace) as workspace:
+        document = workspace.library.export(dataset, out, form=form, units=units, columns=names(columns), reader=_OWNER)
+    face.document("export/1", document)
+    face.say(Bilingual(f"{out} 에 {document['rows']:,}행을 썼어요.", f"{document['rows']:,} rows written to {out}."))
+
+
+def run_join(
+    face: Face,
+    left: str,
+    right: str,
+    *,
+    out: Path,
+    by: str | None,
+    tolerance: str | None,
+    delay: str | None,
+    windows: str | None,
+) -> None:
+    """Join two datasets and write the rows that are certain."""
+    from madang.library import join_datasets
+
+    with Workspace.open(face.workspace) as workspace:
+        joined = join_datasets(
+            workspace.library, left, right, by=by, tolerance=tolerance, delay=delay, windows=windows, reader=_OWNER
+        )
+        workspace.library.write_table(joined.table, out)
+    document = joined.document()
+    face.document("join/1", document)
+    face.say(
+        Bilingual(
+            f"{document['rows_left']:,}행 가운데 {document['rows_joined']:,}행을 이었어요."
+            f" 짝 없음 {document['rows_unmatched']:,}, 애매함 {document['rows_ambiguous']:,} (애매한 행은 넣지 않았어요).",
+            f"{document['rows_joined']:,} of {document['rows_left']:,} rows joined;"
+            f" {document['rows_unmatched']:,} without a partner, {document['rows_ambiguous']:,} ambiguous and left out.",
+        )
+    )
+
+
+def run_map(
+    face: Face,
+    *,
+    dataset: str | None,
+    column: str | None,
+    decide: bool,
+    kind: str | None,
+    unit: str | None,
+    role: str | None,
+) -> None:
+    """Show what waits for a person, or decide on one column."""
+    with Workspace.open(face.workspace) as workspace:
+        if decide and dataset and column:
+            document = workspace.library.accept(dataset, column, role=role, kind=kind, unit=unit, author=_OWNER)
+            face.document("mapping/1", document)
+            face.say(Bilingual(f"{column}: 정했어요. 다음 파일에도 이렇게 읽어요.", f"{column}: settled, for later files too."))
+            return
+        waiting = workspace.library.map_review()
+    face.document("mapping-review/1", {"columns": waiting})
+    if not waiting:
+        face.say(Bilingual("확인을 기다리는 열이 없어요.", "No column waits for a person."))
+    for item in waiting:
+        face.say(
+            f"  {item['dataset']} · {item['source_name']}: {item['kind_of_quantity']} [{item['unit'] or '?'}] "
+            f"{item['confidence']:.2f}  "
+            + face.text(
+                f"→ madang library map --dataset {item['dataset']} --column '{item['name']}' --accept",
+                f"→ madang library map --dataset {item['dataset']} --column '{item['name']}' --accept",
+            )
+        )
+
+
+def run_quarantine(face: Face, dataset: str, *, replay: bool) -> None:
+    """Show records set aside, or read them again."""
+    with Workspace.open(face.workspace) as workspace:
+        if replay:
+            document = workspace.library.replay(dataset)
+            face.document("replay/1", document)
+            face.say(
+                Bilingual(
+                    f"다시 읽었어요: {document['dataset']}@{document['version']}",
+                    f"Read again: {document['dataset']}@{document['version']}",
+                )
+            )
+            return
+        rows = workspace.library.quarantine(dataset)
+    face.document("quarantine/1", {"dataset": dataset, "rows": rows})
+    if not rows:
+        face.say(Bilingual("따로 둔 행이 없어요.", "Nothing was set aside."))
+    for row in rows:
+        face.say(f"  {row['source']}:{row['row']}  {row['reason']}")
+
+
+def run_compact(face: Face, dataset: str) -> None:
+    """Gather small files."""
+    with Workspace.open(face.workspace) as workspace:
+        document = workspace.library.compact(dataset)
+    face.document("compact/1", document)
+    face.say(
+        Bilingual(
+            f"파일 {document['files_before']}개를 {document['files_after']}개로 모았어요.",
+            f"{document['files_before']} files gathered into {document['files_after']}.",
+        )
+    )
+
+
+def names(text: str | None) -> list[str] | None:
+    """Split a list of names written with commas; None stays None."""
+    if text is None:
+        return None
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise InputError(
+            "no_names",
+            ko="열 이름이 없어요.",
+            en="No column is named.",
+            next_ko="쉼표로 나눈 열 이름을 주세요.",
+            next_en="Give column names with commas between them.",
+        )
+    return found
