@@ -82,16 +82,17 @@ class Face:
             for line in lines:
                 self._write(line if isinstance(line, str) else self.text(line.ko, line.en))
 
-    def progress(self, what: str, share: float) -> None:
+    def progress(self, what: Bilingual | str, share: float) -> None:
         """Show how far a long piece of work is, once for each change of words.
 
         Args:
-            what: What is being done now, in the reader's language.
+            what: What is being done now.
             share: How much is done, from 0 to 1.
         """
-        if not self.quiet and what != self._last:
-            self._last = what
-            self._write(f"  {min(max(share, 0.0), 1.0):4.0%}  {what}")
+        words = what if isinstance(what, str) else self.text(what.ko, what.en)
+        if not self.quiet and words != self._last:
+            self._last = words
+            self._write(f"  {min(max(share, 0.0), 1.0):4.0%}  {words}")
 
     def document(self, schema: str, fields: Mapping[str, object]) -> None:
         """Write the report of this run to where ``--json`` said."""
