@@ -190,8 +190,10 @@ def _search(terms: Sequence[_Term], y: FloatArray, reach: int, until: float) -> 
         left = float(np.sqrt(np.sum(rest**2)))
         if not open_.any() or left <= 1e-9 * start:
             break
-        place, lag, tie, p = _strongest(table, size, open_, rest / left, reach)
-        if p > _SURE or (tie * left / start) ** 2 < _LEAST:
+        memory = _memory(rest)
+        whitened, quick = _whiten(table, memory), _whiten(rest[:, None], memory)[:, 0]
+        place, lag, tie, p = _strongest(whitened, open_, quick, reach)
+        if p > _SURE or tie**2 < _LEAST:
             break
         chosen = terms[place]
         found.append(_Found(chosen, lag, p, tie))
@@ -210,11 +212,23 @@ def _search(terms: Sequence[_Term], y: FloatArray, reach: int, until: float) -> 
     return found
 
 
-def _strongest(
-    table: FloatArray, size: FloatArray, open_: np.ndarray, rest: FloatArray, reach: int
-) -> tuple[int, int, float, float]:
+def _memory(rest: FloatArray) -> float:
+    """First-order autocorrelation of what is left of the target, between 0 and 0.98 [-]."""
+    now, before = rest[1:], rest[:-1]
+    size = float(np.sum(before * before))
+    return 0.0 if size <= 0 else float(np.clip(np.sum(now * before) / size, 0.0, 0.98))
+
+
+def _whiten(table: FloatArray, memory: float) -> FloatArray:
+    """Take the target's own memory out of every column alike (Cochrane and Orcutt, 1949): rows then count as separate."""
+    return table[1:] - memory * table[:-1]
+
+
+def _strongest(table: FloatArray, open_: np.ndarray, rest: FloatArray, reach: int) -> tuple[int, int, float, float]:
     """The strongest tie within reach, and how often a shifted target shows as strong a one in any column."""
     n = len(rest)
+    size = np.maximum(np.sqrt((table**2).sum(axis=0)), 1e-300)
+    rest = rest / max(float(np.sqrt(np.sum(rest**2))), 1e-300)
     far = max(2 * reach + 2, n // 20, 10)
     wave = np.fft.rfft(rest)
     best = (-1, 0, 0.0)
@@ -258,32 +272,20 @@ def _holds(one: _Found, found: Sequence[_Found], y: FloatArray, seen: int) -> bo
     if n - seen < 30:
         return True
     late = _partial(x[last], y[last], [o[last] for o in others])
-    return bool(np.sign(late) == sign and abs(late) > 1.3 / math.sqrt(_effective(x[last], y[last])))
+    return bool(np.sign(late) == sign and abs(late) > 1.3 / math.sqrt(n - seen))
 
 
 def _partial(x: FloatArray, y: FloatArray, others: Sequence[FloatArray]) -> float:
+    """Correlation after others, a trend and the target's own memory are taken out [-]."""
     n = len(y)
     at = np.linspace(-1, 1, n)
     design = np.stack([np.ones(n), at, *others], axis=1)
     both = np.stack([x, y], axis=1)
     weights, *_ = np.linalg.lstsq(design, both, rcond=1e-8)
     rest = both - design @ weights
+    rest = _whiten(rest, _memory(rest[:, 1]))
     size = float(np.sqrt(np.sum(rest[:, 0] ** 2) * np.sum(rest[:, 1] ** 2)))
     return 0.0 if size <= 0 else float(np.sum(rest[:, 0] * rest[:, 1])) / size
-
-
-def _effective(x: FloatArray, y: FloatArray) -> float:
-    """Rows that count as independent, from the memory of both series (Bartlett, 1935)."""
-    n = len(x)
-
-    def memory(v: FloatArray) -> FloatArray:
-        centred = v - v.mean()
-        power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
-        out = np.fft.irfft(power)[: max(2, n // 4)]
-        return np.asarray(out / max(float(out[0]), 1e-300), dtype=np.float64)
-
-    both = memory(x) * memory(y)
-    return max(8.0, n / max(1.0, 1.0 + 2.0 * float(np.sum(np.maximum(both[1:], 0.0)))))
 
 
 def _base(name: str) -> str:
