@@ -1,1 +1,36 @@
-"""testing."""
+"""Generators with the truth beside them, for the tests of this house and of whoever builds on it. Never imported at run time.
+
+`messy_file` makes one ugly file from a seed, `score_intake` judges what an intake made of it:
+
+>>> from madang.testing import messy_file
+>>> file = messy_file(0)
+>>> file.label, len(file.truth.outcomes)
+('plain csv', 1)
+
+Names are looked up when first used, so that one generator does not load the needs of another.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from madang.testing._messy import SINGLES, Judged, MessyFile, Score, messy_file, score_intake
+
+_HOMES = {
+    "SINGLES": "_messy",
+    "Judged": "_messy",
+    "MessyFile": "_messy",
+    "Score": "_messy",
+    "messy_file": "_messy",
+    "score_intake": "_messy",
+}
+
+__all__ = ["SINGLES", "Judged", "MessyFile", "Score", "messy_file", "score_intake"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any exported name
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

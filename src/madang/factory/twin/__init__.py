@@ -5,22 +5,43 @@
 (60, True)
 
 `write_exports` writes the run as the exports of its control systems, lot system, laboratory and accounts; the truth goes to
-another folder. `simulate_kiln(seed, causes="none")` gives the twin in which nothing special happened.
+another folder. `simulate_kiln(seed, causes="none")` gives the twin in which nothing special happened. `load_pack` reads what
+is known about the line. `emit` writes one table with chosen troubles and says what stands in the file.
 """
 
 from __future__ import annotations
 
+from madang.factory.twin._emit import ColumnTruth, Emitted, EmittedTruth, Outcome, Style, Trouble, emit
 from madang.factory.twin._exports import ExportTruth, truth_document, write_exports
 from madang.factory.twin._kiln import CAUSES, CauseCode, KilnRun, KilnTruth, PlantedCause, Tag, simulate_kiln
+from madang.factory.twin._pack import Pack, PackSource, Quality, QualityShare, load_pack, lower_bound, pack_names
+from madang.factory.twin._plain import PlainColumn, PlainTable, plain_table
 
 __all__ = [
     "CAUSES",
     "CauseCode",
+    "ColumnTruth",
+    "Emitted",
+    "EmittedTruth",
     "ExportTruth",
     "KilnRun",
     "KilnTruth",
+    "Outcome",
+    "Pack",
+    "PackSource",
+    "PlainColumn",
+    "PlainTable",
     "PlantedCause",
+    "Quality",
+    "QualityShare",
+    "Style",
     "Tag",
+    "Trouble",
+    "emit",
+    "load_pack",
+    "lower_bound",
+    "pack_names",
+    "plain_table",
     "simulate_kiln",
     "truth_document",
     "write_exports",
