@@ -1,0 +1,101 @@
+"""One writer at a time: a file lock that the operating system releases when its holder dies."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from madang.errors import InputError
+
+
+class WriterLock:
+    """Held by the process that changes a workspace; readers need none.
+
+    Args:
+        path: The lock file; it stays, only the lock on it comes and goes.
+        patience: How long to wait for another writer [s].
+    """
+
+    def __init__(self, path: Path, patience: float = 300.0) -> None:
+        self.path = path
+        self.patience = patience
+        self._depth = 0
+        self._threads = threading.RLock()
+
+    @contextmanager
+    def held(self, *, wait: bool = True) -> Iterator[bool]:
+        """Hold the lock; yield False at once when `wait` is False and another process holds it."""
+        with self._threads, self._held(wait) as taken:
+            yield taken
+
+    @contextmanager
+    def _held(self, wait: bool) -> Iterator[bool]:
+        if self._depth:
+            self._depth += 1
+            try:
+                yield True
+            finally:
+                self._depth -= 1
+            return
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            taken = self._take(handle, self.patience if wait else 0.0)
+            if not taken and wait:
+                raise InputError(
+                    "workspace_busy",
+                    ko="다른 프로그램이 이 작업 공간을 바꾸는 중이에요.",
+                    en="Another program is changing this workspace.",
+                    next_ko="그 작업이 끝난 뒤 다시 하세요.",
+                    next_en="Try again when it has finished.",
+                    where={"file": str(self.path), "waited_seconds": self.patience},
+                    retry=True,
+                )
+            if taken:
+                self._depth = 1
+            try:
+                yield taken
+            finally:
+                if taken:
+                    self._depth = 0
+                    _unlock(handle)
+        finally:
+            os.close(handle)
+
+    def _take(self, handle: int, patience: float) -> bool:
+        until = time.monotonic() + patience
+        while not _try_lock(handle):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
+        return True
+
+
+if os.name == "nt":  # pragma: no cover (another system)
+    import msvcrt
+
+    def _try_lock(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+
+    def _unlock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+
+else:
+    import fcntl
+
+    def _try_lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,0 +1,409 @@
+"""What a stream of chunks shows about each column, counted once while it is stored, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from madang.connect import ROW, LongColumns
+from madang.errors import Json
+from madang.library._cards import ColumnStats
+from madang.plant import ValueFlag
+
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+Tags: TypeAlias = tuple[list[str], Ints]
+"""Names of a chunk's tags, and the place of each record's tag among them."""
+
+SHIFT_HOURS = 8
+"""Three shifts of eight hours."""
+SHIFT_START_HOUR = 6
+"""Local hour at which the first shift of a day begins; a setting of the workspace replaces it."""
+_HOUR = 3_600_000_000
+DISTINCT_CAP = 1000
+"""Distinct values are counted up to here; beyond it a column has `many`."""
+_SAMPLE = 8192
+_LONG_RUN = 20
+"""Equal readings in a row below this are never called stuck."""
+_RUN_FACTOR = 10
+"""A run is stuck when it is this many times longer than the column's usual longest (99th percentile of its runs)."""
+_RUNS_KEPT = 2000
+SKETCH = 256
+"""Smallest record hashes kept of each part."""
+
+
+def shift_of(times: pa.Array, zone: str, start_hour: int = SHIFT_START_HOUR) -> Ints:
+    """Return the shift number of each UTC instant: shifts counted from local 1970-01-01 at the first shift's hour; -1 unknown."""
+    local = pc.local_timestamp(times.cast(pa.timestamp("us", tz=zone)))
+    ticks = local.cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy(zero_copy_only=False)
+    known = ticks != np.iinfo(np.int64).min
+    return np.where(known, (ticks - start_hour * _HOUR) // (SHIFT_HOURS * _HOUR), -1).astype(np.int64)
+
+
+@dataclass
+class Run:
+    """Equal readings one after the other."""
+
+    first_row: int
+    length: int
+    first_shift: int
+    last_shift: int
+
+
+@dataclass
+class ColumnProfile:
+    """Counts and sums of one column (of a long table: of one tag)."""
+
+    rows: int = 0
+    nulls: int = 0
+    bad: int = 0
+    censored: int = 0
+    uncertain: int = 0
+    converted: int = 0
+    n: int = 0
+    sums: list[float] = field(default_factory=list)
+    low: float | None = None
+    high: float | None = None
+    integral: bool = True
+    zeros: int = 0
+    distinct: set[Any] = field(default_factory=set)
+    many: bool = False
+    runs: list[Run] = field(default_factory=list)
+    run_lengths: Counter[int] = field(default_factory=Counter)
+    open_value: float | None = None
+    open_run: Run | None = None
+    missing_by_shift: Counter[int] = field(default_factory=Counter)
+    bad_by_shift: Counter[int] = field(default_factory=Counter)
+    rows_by_shift: Counter[int] = field(default_factory=Counter)
+    down_steps: int = 0
+    up_steps: int = 0
+
+    def add(self, column: pa.Array, rows: Ints, shifts: Ints | None) -> None:
+        """Take the next values of the column, in source order."""
+        self.rows += len(column)
+        self.nulls += column.null_count
+        if column.null_count and shifts is not None:
+            absent = pc.is_null(column).to_numpy(zero_copy_only=False)
+            _count(self.missing_by_shift, shifts[absent])
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            self._add_numbers(column, rows, shifts)
+        else:
+            self.n += len(column) - column.null_count
+        if not self.many and not pa.types.is_timestamp(column.type):
+            self.distinct.update(v for v in pc.unique(column.slice(0, _SAMPLE)).to_pylist() if v is not None)
+            if len(self.distinct) > DISTINCT_CAP:
+                self.many, self.distinct = True, set()
+
+    def _add_numbers(self, column: pa.Array, rows: Ints, shifts: Ints | None) -> None:
+        good = len(column) - column.null_count
+        if not good:
+            return
+        self.n += good
+        values: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        if column.null_count:
+            present = ~np.isnan(values)
+            values, rows = values[present], rows[present]
+            shifts = None if shifts is None else shifts[present]
+            if not len(values):
+                return
+        self.sums.append(float(values.sum()))
+        low, high = float(values.min()), float(values.max())
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)
+        self._add_runs(values, rows, shifts)
+
+    def _add_runs(self, values: Floats, rows: Ints, shifts: Ints | None) -> None:
+        steps = np.diff(values)
+        changes = np.flatnonzero(steps) + 1
+        self.up_steps += int(np.count_nonzero(steps > 0))
+        self.down_steps += int(np.count_nonzero(steps < 0))
+        starts = np.concatenate(([0], changes))
+        lengths = np.diff(np.concatenate((starts, [len(values)])))
+        if self.open_run is not None and values[0] == self.open_value:
+            self.open_run.length += int(lengths[0])
+            self.open_run.last_shift = -1 if shifts is None else int(shifts[starts[0] + lengths[0] - 1])
+            starts, lengths = starts[1:], lengths[1:]
+        if not len(starts):
+            return
+        self._close_run()
+        inner, inner_lengths = starts[:-1], lengths[:-1]
+        found, counts = np.unique(inner_lengths, return_counts=True)
+        self.run_lengths.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        for at in np.flatnonzero((inner_lengths >= _LONG_RUN) & (values[inner] != 0.0)):
+            start, length = int(inner[at]), int(inner_lengths[at])
+            self._keep_run(self._run(rows, shifts, start, length))
+        self.open_value = float(values[starts[-1]])
+        self.open_run = self._run(rows, shifts, int(starts[-1]), int(lengths[-1]))
+
+    @staticmethod
+    def _run(rows: Ints, shifts: Ints | None, start: int, length: int) -> Run:
+        first = -1 if shifts is None else int(shifts[start])
+        last = -1 if shifts is None else int(shifts[start + length - 1])
+        return Run(int(rows[start]), length, first, last)
+
+    def _close_run(self) -> None:
+        if self.open_run is None:
+            return
+        self.run_lengths[self.open_run.length] += 1
+        if self.open_run.length >= _LONG_RUN and self.open_value != 0.0:
+            self._keep_run(self.open_run)
+        self.open_run = None
+
+    def _keep_run(self, run: Run) -> None:
+        self.runs.append(run)
+        if len(self.runs) > 2 * _RUNS_KEPT:
+            self.runs = sorted(self.runs, key=lambda r: -r.length)[:_RUNS_KEPT]
+
+    def stuck_runs(self) -> list[Run]:
+        """Runs of equal readings far longer than the column's own habit; none in a column that hardly moves at all."""
+        self._close_run()
+        total = sum(self.run_lengths.values())
+        if total < 20 or (len(self.distinct) < 10 and not self.many):
+            return []
+        usual, seen = 1, 0
+        for length in sorted(self.run_lengths):
+            seen += self.run_lengths[length]
+            usual = length
+            if seen >= 0.99 * total:
+                break
+        if usual >= _LONG_RUN:
+            # Long runs are the habit here: a set point or a state, whatever its name says.
+            longest = sorted(self.run_lengths)[: max(1, int(len(self.run_lengths) * 0.9))]
+            usual = max(longest)
+        limit = max(_LONG_RUN, _RUN_FACTOR * usual)
+        return sorted((r for r in self.runs if r.length >= limit), key=lambda r: r.first_row)
+
+    @property
+    def stats(self) -> ColumnStats | None:
+        """Sums over the good numbers, None for other columns."""
+        if self.low is None or self.high is None:
+            return None
+        return ColumnStats(self.n, math.fsum(self.sums), self.low, self.high)
+
+
+class TableProfile:
+    """Profiles of all columns of one part, with its clock and its fingerprint.
+
+    Args:
+        time_column: Name of the time column, if the table has one.
+        long: The long form's columns, when the table is long: profiles are then kept per tag.
+        zone: IANA zone in which shifts are counted.
+        shift_start: Local hour of the first shift.
+    """
+
+    def __init__(self, time_column: str | None, long: LongColumns | None, zone: str, shift_start: int) -> None:
+        self.time_column = time_column
+        self.long = long
+        self.zone = zone
+        self.shift_start = shift_start
+        self.columns: dict[str, ColumnProfile] = {}
+        self.rows = 0
+        self.time_low: int | None = None
+        self.time_high: int | None = None
+        self.rows_by_shift: Counter[int] = Counter()
+        self._steps: list[Ints] = []
+        self._sketch: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
+
+    def add(self, batch: pa.RecordBatch, flags: pa.RecordBatch) -> None:
+        """Take the next chunk: stored values and the remarks on its cells."""
+        self.rows += batch.num_rows
+        rows: Ints = batch.column(ROW).to_numpy()
+        shifts = self._clock(batch)
+        if self.long is None:
+            for name in batch.schema.names:
+                if not name.startswith("_"):
+                    self.columns.setdefault(name, ColumnProfile()).add(batch.column(name), rows, shifts)
+            names: Tags | None = None
+        else:
+            names = self._add_long(batch, self.long, rows, shifts)
+        self._add_flags(flags, rows, shifts, names)
+        self._fingerprint(batch)
+
+    def _clock(self, batch: pa.RecordBatch) -> Ints | None:
+        if self.time_column is None or self.time_column not in batch.schema.names or not batch.num_rows:
+            return None
+        times = batch.column(self.time_column)
+        if not pa.types.is_timestamp(times.type):
+            return None
+        ticks: Ints = times.drop_null().cast(pa.int64()).to_numpy()
+        if len(ticks):
+            self.time_low = int(ticks.min()) if self.time_low is None else min(self.time_low, int(ticks.min()))
+            self.time_high = int(ticks.max()) if self.time_high is None else max(self.time_high, int(ticks.max()))
+            if len(self._steps) < 8:
+                steps: Ints = np.ediff1d(np.unique(ticks)).astype(np.int64)
+                self._steps.append(steps[steps > 0])
+        shifts = shift_of(times, self.zone, self.shift_start)
+        _count(self.rows_by_shift, shifts)
+        return shifts
+
+    def _add_long(self, batch: pa.RecordBatch, long: LongColumns, rows: Ints, shifts: Ints | None) -> Tags:
+        tags = batch.column(long.tag).cast(pa.string()).fill_null("").dictionary_encode()
+        codes: Ints = tags.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(tags.dictionary) + 1))
+        values = batch.column(long.value).take(pa.array(order))
+        sorted_rows = rows[order]
+        sorted_shifts = None if shifts is None else shifts[order]
+        names = tags.dictionary.to_pylist()
+        for code, name in enumerate(names):
+            low, high = int(bounds[code]), int(bounds[code + 1])
+            column = self.columns.setdefault(name, ColumnProfile())
+            part = None if sorted_shifts is None else sorted_shifts[low:high]
+            column.add(values.slice(low, high - low), sorted_rows[low:high], part)
+            if part is not None:
+                _count(column.rows_by_shift, part)
+        return names, codes
+
+    def _add_flags(self, flags: pa.RecordBatch, rows: Ints, shifts: Ints | None, tags: Tags | None) -> None:
+        if not flags.num_rows:
+            return
+        flagged: Ints = flags.column("row").to_numpy()
+        order = np.argsort(rows, kind="stable")
+        at = order[np.clip(np.searchsorted(rows, flagged, sorter=order), 0, max(len(rows) - 1, 0))] if len(rows) else None
+        names: list[str] = flags.column("column").to_pylist()
+        for index, (name, flag) in enumerate(zip(names, flags.column("flag").to_pylist(), strict=True)):
+            place = None if at is None or rows[at[index]] != flagged[index] else int(at[index])
+            if tags is not None:
+                if place is None or self.long is None or name != self.long.value:
+                    continue
+                name = tags[0][tags[1][place]]
+            column = self.columns.setdefault(name, ColumnProfile())
+            if flag == ValueFlag.BAD:
+                column.bad += 1
+                if shifts is not None and place is not None:
+                    column.bad_by_shift[int(shifts[place])] += 1
+            elif flag == ValueFlag.CENSORED:
+                column.censored += 1
+            elif flag == ValueFlag.UNCERTAIN:
+                column.uncertain += 1
+            elif flag == ValueFlag.CONVERTED:
+                column.converted += 1
+
+    def _fingerprint(self, batch: pa.RecordBatch) -> None:
+        """Keep the smallest hashes of the records' values, whatever the order and names of columns; times do not count."""
+        if not batch.num_rows:
+            return
+        total = np.zeros(batch.num_rows, dtype=np.uint64)
+        numeric = [
+            c
+            for n, c in zip(batch.schema.names, batch.columns, strict=True)
+            if not n.startswith("_") and (pa.types.is_floating(c.type) or pa.types.is_integer(c.type))
+        ]
+        for column in numeric:
+            values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            total += _mix((values + 0.0).view(np.uint64))
+        if self.long is not None or not numeric:
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                wanted = self.long is None or name == self.long.tag
+                if wanted and not name.startswith("_") and pa.types.is_string(column.type):
+                    coded = column.fill_null("").dictionary_encode()
+                    hashes = np.array([zlib.crc32(v.encode()) for v in coded.dictionary.to_pylist()], dtype=np.uint64)
+                    total += _mix(hashes[coded.indices.to_numpy(zero_copy_only=False)])
+        total = _mix(total)
+        if len(self._sketch) == SKETCH:
+            total = total[total < self._sketch[-1]]
+        self._sketch = np.unique(np.concatenate((self._sketch, total)))[:SKETCH]
+
+    @property
+    def sketch(self) -> bytes:
+        """The part's fingerprint, for `likeness`."""
+        return self._sketch.astype("<u8").tobytes()
+
+    @property
+    def sampling_us(self) -> int | None:
+        """Usual distance of neighbouring instants [us], None when there is no clock."""
+        steps = np.concatenate(self._steps) if self._steps else np.empty(0, dtype=np.int64)
+        return int(np.median(steps)) if len(steps) else None
+
+    def shift_document(self) -> bytes:
+        """Counts by shift as compressed JSON: what `shift_quality` needs later."""
+        stuck: dict[str, Counter[int]] = {}
+        for name, column in self.columns.items():
+            counted: Counter[int] = Counter()
+            for run in column.stuck_runs():
+                shifts = range(run.first_shift, run.last_shift + 1) if run.first_shift >= 0 else range(0)
+                for shift in shifts:
+                    counted[shift] += max(1, run.length // max(1, len(shifts)))
+            if counted:
+                stuck[name] = counted
+        document = {
+            "rows": _by_text(self.rows_by_shift),
+            "time_low": self.time_low,
+            "time_high": self.time_high,
+            "sampling_us": self.sampling_us,
+            "zone": self.zone,
+            "shift_start": self.shift_start,
+            "columns": {
+                name: {
+                    "missing": _by_text(c.missing_by_shift),
+                    "bad": _by_text(c.bad_by_shift),
+                    "stuck": _by_text(stuck.get(name, Counter())),
+                    "rows": _by_text(c.rows_by_shift),
+                    "distinct": None if c.many else len(c.distinct),
+                    "total": c.rows,
+                }
+                for name, c in self.columns.items()
+            },
+        }
+        return zlib.compress(json.dumps(document, ensure_ascii=False, sort_keys=True).encode())
+
+
+def read_shift_document(blob: bytes) -> dict[str, Any]:
+    """The value of `TableProfile.shift_document`."""
+    document: dict[str, Any] = json.loads(zlib.decompress(blob))
+    return document
+
+
+def likeness(first: bytes, second: bytes) -> float:
+    """Estimate how much of two parts' records is shared (Jaccard, 0 to 1), from their fingerprints.
+
+    Source:
+        Bottom-k sketch: E. Cohen and H. Kaplan, Summarizing data using bottom-k sketches, PODC 2007.
+    """
+    a = np.frombuffer(first, dtype="<u8")
+    b = np.frombuffer(second, dtype="<u8")
+    if not len(a) or not len(b):
+        return 0.0
+    union = np.union1d(a, b)[:SKETCH]
+    return float(np.isin(union, a).__and__(np.isin(union, b)).sum() / len(union))
+
+
+def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scatter 64-bit words (finaliser of splitmix64, S. Vigna 2015)."""
+    x = bits.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    return x
+
+
+def _count(counter: Counter[int], shifts: Ints) -> None:
+    if len(shifts):
+        if shifts[0] == shifts[-1] and (shifts == shifts[0]).all():
+            counter[int(shifts[0])] += len(shifts)
+            return
+        found, counts = np.unique(shifts, return_counts=True)
+        for shift, number in zip(found.tolist(), counts.tolist(), strict=True):
+            counter[shift] += number
+
+
+def _by_text(counter: Mapping[int, int]) -> dict[str, Json]:
+    return {str(k): v for k, v in sorted(counter.items()) if k >= 0}
+
+
+def shifts_total(counters: Iterable[Mapping[int, int]]) -> Counter[int]:
+    """Add counters of several parts."""
+    total: Counter[int] = Counter()
+    for counter in counters:
+        total.update(counter)
+    return total

@@ -1,0 +1,302 @@
+"""The catalogue: what the library knows beside the files. One SQLite database; the last step of every change.
+
+A change is real when its transaction here is committed. Files and Delta commits made before it are found and withdrawn when the
+library is opened again (`pending` names what was begun).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+
+from madang.errors import InputError, Json
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("folder", String, nullable=False),
+    Column("created", String, nullable=False),
+    Column("latest", Integer, nullable=False, default=0),
+    Column("facts", Text, nullable=False, default="{}"),
+)
+"""One row per dataset; `facts` holds what people said about it (process, equipment, licence, owner, importance)."""
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("dataset", Integer, ForeignKey("datasets.id"), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("sha256", String, nullable=False, index=True),
+    Column("object", String, nullable=False),
+    Column("file_name", String, nullable=False),
+    Column("member", String),
+    Column("sheet", String),
+    Column("size", Integer, nullable=False),
+    Column("added", String, nullable=False),
+    Column("layout", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("tally", Text, nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("columns", Text, nullable=False),
+    Column("stored", Text, nullable=False),
+    Column("profile", LargeBinary, nullable=False),
+    Column("sketch", LargeBinary, nullable=False),
+    Column("time_first", String),
+    Column("time_last", String),
+    Column("flags", Integer, nullable=False, default=0),
+)
+"""One row per source table ever read. A part never changes; a correction, an undo or a replay makes another part."""
+
+files = Table(
+    "files",
+    metadata,
+    Column("dataset", Integer, ForeignKey("datasets.id"), primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("path", String, primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("parts", Text, nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("current", Boolean, nullable=False),
+)
+"""Parquet files (`kind`: records, flags, quarantine). `live`: the Delta log lists it. `current`: reads of its parts use it."""
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("dataset", Integer, ForeignKey("datasets.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("created", String, nullable=False),
+    Column("party", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("parts", Text, nullable=False),
+    Column("columns", Text, nullable=False),
+    Column("parents", Text, nullable=False),
+    Column("event", Integer),
+)
+"""Immutable: the list of parts and the columns' cards as they were understood then."""
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("dataset", Integer, ForeignKey("datasets.id")),
+    Column("subject", String, nullable=False),
+    Column("party", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("undone", String),
+)
+"""Everything that can be undone: reading steps, intakes, mapping decisions. The id is shown as ``u<id>``."""
+
+mappings = Table(
+    "mappings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset", Integer, ForeignKey("datasets.id")),
+    Column("source_name", String, nullable=False, index=True),
+    Column("unit_source", String),
+    Column("answer", String, nullable=False),
+    Column("role", String),
+    Column("kind", String),
+    Column("unit", String),
+    Column("point", String),
+    Column("party", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("withdrawn", Boolean, nullable=False, default=False),
+)
+"""Decisions of people about what a column means, used again for later files with the same column name."""
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("index", Integer, primary_key=True),
+    Column("time", String, nullable=False),
+    Column("reader", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("dataset", String, nullable=False),
+    Column("version", Integer),
+    Column("columns", Text, nullable=False),
+    Column("allow", Boolean, nullable=False),
+    Column("clause", String, nullable=False),
+)
+"""The log of every answer of the decision point, counted from 0."""
+
+parties = Table(
+    "parties",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("created", String, nullable=False),
+)
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("party", String, ForeignKey("parties.id"), nullable=False),
+    Column("login", String, nullable=False, unique=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created", String, nullable=False),
+)
+roles = Table(
+    "roles",
+    metadata,
+    Column("party", String, ForeignKey("parties.id"), primary_key=True),
+    Column("role", String, primary_key=True),
+)
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account", Integer, ForeignKey("accounts.id"), nullable=False),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("label", String, nullable=False),
+    Column("created", String, nullable=False),
+    Column("expires", String),
+    Column("revoked", String),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("created", String, nullable=False),
+    Column("party", String, nullable=False),
+    UniqueConstraint("kind", "name", "version"),
+)
+"""Saved studies, models and reports; `inputs` are the dataset versions they came from."""
+
+pending = Table(
+    "pending",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset", Integer, nullable=False),
+    Column("folder", String, nullable=False),
+    Column("new", Boolean, nullable=False),
+    Column("time", String, nullable=False),
+    Column("weight", Float),
+)
+"""Changes that were begun: their files may exist without the catalogue knowing them."""
+
+
+class State:
+    """The open catalogue of one workspace."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.engine: Engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        event.listen(self.engine, "connect", _settings)
+        try:
+            self._prepare()
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    def _prepare(self) -> None:
+        from sqlalchemy.exc import DatabaseError
+
+        try:
+            with self.engine.begin() as db:
+                metadata.create_all(db, checkfirst=True)
+                found = db.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+                if found is None:
+                    db.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
+        except DatabaseError as error:
+            raise InputError(
+                "catalogue_unreadable",
+                ko=f"작업 공간의 목록 파일 {self.path.name}을(를) 읽을 수 없어요.",
+                en=f"The catalogue {self.path.name} of the workspace cannot be read.",
+                next_ko="백업에서 이 파일을 되돌리거나 다른 작업 공간을 고르세요.",
+                next_en="Restore this file from a backup, or choose another workspace.",
+                where={"file": str(self.path)},
+            ) from error
+        if found is not None and int(found) > SCHEMA_VERSION:
+            raise newer_version(str(self.path), int(found), SCHEMA_VERSION)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: all or nothing."""
+        with self.engine.begin() as db:
+            yield db
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that only reads."""
+        with self.engine.connect() as db:
+            yield db
+
+    def close(self) -> None:
+        """Close the database."""
+        self.engine.dispose()
+
+
+def newer_version(file: str, found: int, known: int) -> InputError:
+    """The refusal to open what a newer Madang wrote."""
+    return InputError(
+        "newer_workspace",
+        ko=f"이 작업 공간은 더 새로운 마당이 만들었어요 (형식 {found}, 이 프로그램은 {known}까지 알아요).",
+        en=f"This workspace was written by a newer Madang (format {found}; this program knows up to {known}).",
+        next_ko="마당을 새 판으로 올리거나 다른 작업 공간을 고르세요.",
+        next_en="Upgrade Madang, or choose another workspace.",
+        where={"file": file, "found": found, "known": known},
+    )
+
+
+def _settings(connection: Any, _record: object) -> None:  # noqa: ANN401 (a DB-API connection)
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def dumps(value: Json | list[Any] | dict[str, Any]) -> str:
+    """JSON text with a fixed order, as the catalogue keeps it."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def loads(text: str) -> Any:  # noqa: ANN401 (a border: the catalogue's own JSON)
+    """The value of `dumps`."""
+    return json.loads(text)

@@ -1,0 +1,183 @@
+"""One opened installation: a folder, its settings, its clock and its library."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from madang.errors import InputError
+from madang.library import Library
+
+FORMAT = 1
+"""Format of ``workspace.toml`` that this program writes, and the newest it reads."""
+_FILE = "workspace.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a workspace says about itself in ``workspace.toml``."""
+
+    zone: str = "Asia/Seoul"
+    """IANA zone of local times that do not say theirs, and of shifts."""
+    language: Literal["ko", "en"] = "ko"
+    currency: str = "KRW"
+    """ISO 4217 code of money."""
+    shift_start: int = 6
+    """Local hour at which the first of three shifts begins."""
+    owner: str = "owner"
+    """Party that owns the workspace."""
+
+
+def _system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Workspace:
+    """An open workspace. Use it as a context manager, or close it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Workspace.open(Path(folder) / "공장") as workspace:
+    ...     workspace.settings.zone
+    'Asia/Seoul'
+    """
+
+    def __init__(self, root: Path, settings: Settings, clock: Callable[[], datetime], library: Library) -> None:
+        self.root = root
+        self.settings = settings
+        self.clock = clock
+        self.library = library
+
+    @classmethod
+    def open(cls, path: Path | str, *, clock: Callable[[], datetime] = _system_clock) -> Workspace:
+        """Open the workspace in a folder; it is made when missing.
+
+        Args:
+            path: The folder.
+            clock: Gives aware times; the system's in UTC unless a test or a replay hands in another.
+
+        Raises:
+            InputError: The path is a file, cannot be written, or holds a workspace of a newer or unreadable format.
+        """
+        root = Path(path).absolute()
+        if root.exists() and not root.is_dir():
+            raise _not_a_folder(root)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            settings = _settings(root / _FILE)
+            library = Library.open(root, clock=clock, zone=settings.zone, shift_start=settings.shift_start)
+        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+            raise _cannot_write(root) from error
+        return cls(root, settings, clock, library)
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the library."""
+        self.library.close()
+
+
+def _settings(file: Path) -> Settings:
+    if not file.exists():
+        settings = Settings()
+        file.write_text(_text(settings), encoding="utf-8")
+        return settings
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(file, str(error)) from error
+    return _checked(file, document)
+
+
+def _checked(file: Path, document: Mapping[str, object]) -> Settings:
+    found = document.get("format")
+    if isinstance(found, int) and found > FORMAT:
+        raise InputError(
+            "newer_workspace",
+            ko=f"이 작업 공간은 더 새로운 마당이 만들었어요 (형식 {found}, 이 프로그램은 {FORMAT}까지 알아요).",
+            en=f"This workspace was written by a newer Madang (format {found}; this program knows up to {FORMAT}).",
+            next_ko="마당을 새 판으로 올리거나 다른 작업 공간을 고르세요.",
+            next_en="Upgrade Madang, or choose another workspace.",
+            where={"file": str(file), "found": found, "known": FORMAT},
+        )
+    if found != FORMAT:
+        raise _unreadable(file, f"format = {FORMAT} is missing")
+    plain = Settings()
+    zone = document.get("zone", plain.zone)
+    language = document.get("language", plain.language)
+    currency = document.get("currency", plain.currency)
+    shift = document.get("shift_start", plain.shift_start)
+    owner = document.get("owner", plain.owner)
+    if not (isinstance(zone, str) and _is_zone(zone)):
+        raise _unreadable(file, "zone: an IANA zone such as Asia/Seoul")
+    if language != "ko" and language != "en":
+        raise _unreadable(file, "language: ko or en")
+    if not (isinstance(currency, str) and len(currency) == 3):
+        raise _unreadable(file, "currency: three letters such as KRW")
+    if not (isinstance(shift, int) and 0 <= shift < 24):
+        raise _unreadable(file, "shift_start: an hour from 0 to 23")
+    if not (isinstance(owner, str) and owner):
+        raise _unreadable(file, "owner: a party's id")
+    return Settings(zone, language, currency, shift, owner)
+
+
+def _is_zone(name: str) -> bool:
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _text(settings: Settings) -> str:
+    return (
+        "# A Madang workspace. Change a value and open it again.\n"
+        f"format = {FORMAT}\n"
+        f'zone = "{settings.zone}"          # of local times that do not say theirs, and of shifts\n'
+        f'language = "{settings.language}"\n'
+        f'currency = "{settings.currency}"\n'
+        f"shift_start = {settings.shift_start}             # local hour of the first of three shifts\n"
+        f'owner = "{settings.owner}"\n'
+    )
+
+
+def _not_a_folder(root: Path) -> InputError:
+    return InputError(
+        "workspace_is_a_file",
+        ko=f"‘{root}’은(는) 폴더가 아니라 파일이에요.",
+        en=f"“{root}” is a file, not a folder.",
+        next_ko="--workspace 로 폴더를 주세요.",
+        next_en="Give a folder with --workspace.",
+        where={"workspace": str(root)},
+    )
+
+
+def _cannot_write(root: Path) -> InputError:
+    return InputError(
+        "workspace_not_writable",
+        ko=f"‘{root}’에 작업 공간을 만들거나 쓸 수 없어요.",
+        en=f"A workspace cannot be made or written in “{root}”.",
+        next_ko="쓸 수 있는 폴더를 --workspace 로 주세요.",
+        next_en="Give a folder that can be written with --workspace.",
+        where={"workspace": str(root)},
+    )
+
+
+def _unreadable(file: Path, what: str) -> InputError:
+    return InputError(
+        "workspace_unreadable",
+        ko=f"‘{file}’을(를) 읽을 수 없어요: {what}",
+        en=f"“{file}” cannot be read: {what}",
+        next_ko="파일을 고치거나 다른 작업 공간을 고르세요.",
+        next_en="Correct the file, or choose another workspace.",
+        where={"file": str(file)},
+    )
