@@ -477,7 +477,7 @@ _BRACKETED = re.compile(
     r"^(?P<name>.*?)\s*[\[(（［{〔【<](?P<unit>[^\[\](){}（）［］〔〕【】<>]{1,24}(?:\([a-zA-Z]{1,3}\))?)[\])）］}〕】>]\s*$",
     re.DOTALL,
 )
-_SUFFIX = re.compile(r"^(?P<name>.+)[_\-. ](?P<unit>[^_\-. ]{1,10})$", re.DOTALL)
+_SEPARATOR = re.compile(r"[_\-. ]")
 
 # A suffix that is also an ordinary ending (Type_A, temp_min, Zone_C, LOT_T) is a unit only behind a word it can measure.
 _HINTS: dict[str, tuple[str, ...]] = {
@@ -500,6 +500,7 @@ _HINTS: dict[str, tuple[str, ...]] = {
         "laufzeit",
         "soak",
         "dwell",
+        "life",
     ),
     "length": (
         "length",
@@ -526,6 +527,7 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "acceleration": ("vib", "acc", "진동", "가속"),
     "fraction": ("ratio", "rate", "비율"),
     "count": ("count", "qty", "quantity", "cnt", "수량", "prod", "out"),
+    "volume flow": ("flow", "유량", "배수", "방류", "water"),
     "acidity": ("",),
     "angle": ("angle", "각도"),
     "occurrences": ("count", "cnt", "횟수", "no"),
@@ -576,6 +578,8 @@ _ORDINARY_ENDINGS = frozenset(
         "shot",
         "shots",
         "times",
+        "cmd",
+        "cms",
         "hb",
         "hv",
         "hp",
@@ -621,11 +625,12 @@ def split_unit(header: str) -> tuple[str, str | None]:
         and parse_unit(bracketed["unit"])
     ):
         return bracketed["name"].strip(), bracketed["unit"].strip()
-    suffix = _SUFFIX.match(header)
-    if suffix is not None:
-        unit = parse_unit(suffix["unit"])
-        if unit is not None and _suffix_fits(suffix["name"], suffix["unit"], unit):
-            return header, suffix["unit"]
+    for separator in _SEPARATOR.finditer(header, 1):
+        # The longest ending first, so that kgf.cm is not read as cm.
+        ending = header[separator.end() :]
+        unit = parse_unit(ending) if 0 < len(ending) <= 10 else None
+        if unit is not None and _suffix_fits(header[: separator.start()], ending, unit):
+            return header, ending
     return header, None
 
 
@@ -636,6 +641,8 @@ def _suffix_fits(name: str, text: str, unit: Unit) -> bool:
     if text.isdigit():
         return False
     lower = name.casefold()
+    if plain == "g" and _contains(lower, _HINTS["acceleration"]):
+        return True
     return _contains(lower, _HINTS.get(unit.dimension, ())) and not (plain == "min" and "temp" in lower)
 
 
