@@ -336,9 +336,14 @@ def _valid_resident_number(match: re.Match[str]) -> bool:
     weights = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
     control = (11 - sum(weight * digit for weight, digit in zip(weights, digits[:12], strict=True)) % 11) % 10
     if control == digits[12]:
-        return "-" in match[0] or len(match.string.strip()) == 13
+        return "-" in match[0] or (len(match.string.strip()) == 13 and not _is_barcode(digits))
     born = digits[0] * 10 + digits[1]
     return "-" in match[0] and digits[6] in (3, 4, 7, 8) and born >= 20
+
+
+def _is_barcode(digits: list[int]) -> bool:
+    """Whether the thirteen digits are a trade item number (EAN-13): Korean ones begin with 880, as births in 1988 may."""
+    return (sum(digits[0:12:2]) + 3 * sum(digits[1:12:2]) + digits[12]) % 10 == 0
 
 
 def _holds_name(text: str, of_persons: bool) -> bool:

@@ -255,6 +255,9 @@ def _from_name(name: str, reading: Reading, values: _Values, known: Vocabulary) 
         role, kind = _modified(role, kind, modifiers)
     if any(place > head.place for place in reading.unknown):
         confidence -= 0.14
+    elif "of" in reading.tokens and any(reading.tokens[place + 1 : place + 2] == ("of",) for place in reading.unknown):
+        # "LogOfArea" and "SumOfX" name what was computed, not what was measured.
+        confidence -= 0.3
     elif len(reading.unknown) > 1:
         confidence -= 0.03
     if _current_means_present(head, reading):
@@ -333,7 +336,7 @@ def _from_loop(name: str, known: Vocabulary) -> _Belief | None:
     concept = known.concepts[known.measured[letters[0]]]
     assert concept.kind is not None
     kind, role = concept.kind, Role.ACTUAL
-    confidence = _ONE_LETTER if len(letters) == 1 else _UNSURE_LOOP if letters in _UNSURE_LOOPS else _LOOP_CODE
+    confidence = _ONE_LETTER if len(letters) == 1 or not match[1].isupper() else _UNSURE_LOOP if letters in _UNSURE_LOOPS else _LOOP_CODE
     if letters[0] == "S":
         kind = Kind.ROTATIONAL_SPEED
     if len(letters) > 1 and suffix in _LOOP_ROLES | dict.fromkeys(_LOOP_OUTPUTS | _LOOP_STATES):

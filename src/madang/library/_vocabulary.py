@@ -122,7 +122,10 @@ class Vocabulary:
             return
         for part in _CAMEL.findall(run):
             word = part.casefold()
-            yield from (word,) if word in self.words else self._compound(word)
+            if word not in self.words and word.endswith("s") and word[:-1] in self.words:
+                yield word[:-1]
+            else:
+                yield from (word,) if word in self.words else self._compound(word)
 
     def _compound(self, word: str) -> tuple[str, ...]:
         """Cut a Latin compound (``ofentemperatur``, ``furnacetemp``) into words that cover it wholly, or leave it."""
