@@ -323,7 +323,9 @@ class _Drivers:
         )
 
     def _entangled(self, plan: _Plan) -> float:
-        """Return the largest correlation between two drivers as the lots meet them."""
+        """Return the largest correlation between two drivers as the lots meet them (0 in a run of a few raw lots)."""
+        if len(plan.raw_start) < 8:
+            return 0.0
         soak, end = plan.charge + 6.75 * 3600.0, plan.charge + 12.0 * 3600.0
         met = [
             np.interp(soak, plan.grid, self.burner), np.interp(soak, plan.grid, self.port),
