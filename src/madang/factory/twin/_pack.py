@@ -34,6 +34,8 @@ class Quality:
 
     point: str
     """Path of the point whose result decides."""
+    column: str
+    """Name under which the laboratory's exports show it: the target of a study."""
     centre: float
     tolerance: float
     """A lot is good at centre +- tolerance, both in `unit`, ends included."""
@@ -157,6 +159,7 @@ def load_pack(name: str) -> Pack:
         line=line,
         quality=Quality(
             point=definition["point"],
+            column=definition["column"],
             centre=float(definition["centre"]),
             tolerance=float(definition["tolerance"]),
             unit=definition["unit"],
