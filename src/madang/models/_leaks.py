@@ -16,7 +16,7 @@ import numpy as np
 from madang.errors import Json
 from madang.models._frame import Availability, BoolArray, FloatArray, Frame, IntArray, Series, Task
 from madang.models._leaks_rows import grouping_of, repeated_rows, told_by
-from madang.models._leaks_series import Made, identities, made_from_target, target_windows
+from madang.models._leaks_series import Made, Windows, identities, leading, level_means, made_from_target, target_windows
 from madang.models._leaks_view import Strength, View, auc_of, make_view, purity_of, strength
 from madang.models._leaks_words import (
     holds_results,
@@ -34,7 +34,7 @@ from madang.models._order import OrderTest, order_of
 from madang.models._words import LeakCode, LeakFinding
 from madang.plant import Bilingual, Kind, Role, Severity
 
-_NEAR: Final = 0.99
+_NEAR: Final = 0.995
 """R² (or error reduction) of one column from which it is asked whether it is known in time."""
 _ELECTRIC: Final = frozenset(
     {
@@ -70,6 +70,7 @@ def find_leaks(
     found = _columns(view, order)
     found += _families(view, found)
     found += _identities(view, found)
+    found += _leads(view, found)
     found += list(_row_findings(view, order, found))
     return tuple(sorted(found, key=lambda f: (_ORDER[f.severity], f.column is None, f.column or "", f.code)))
 
@@ -80,7 +81,7 @@ def dropped_columns(findings: tuple[LeakFinding, ...]) -> frozenset[str]:
 
 
 def _columns(view: View, order: OrderTest) -> list[LeakFinding]:
-    windows, places = target_windows(view)
+    windows = target_windows(view)
     out: list[LeakFinding] = []
     for series in view.frame:
         if series.name == view.target.name or series.role is Role.TIME or series.available == "calendar":
@@ -88,15 +89,13 @@ def _columns(view: View, order: OrderTest) -> list[LeakFinding]:
         x = view.values(series)
         if int(np.isfinite(x).sum()) < 10:
             continue
-        finding = _column(view, series, x, order, windows, places)
+        finding = _column(view, series, x, order, windows)
         if finding is not None:
             out.append(finding)
     return out
 
 
-def _column(
-    view: View, series: Series, x: FloatArray, order: OrderTest, windows: FloatArray, places: list[tuple[int, int, int]]
-) -> LeakFinding | None:
+def _column(view: View, series: Series, x: FloatArray, order: OrderTest, windows: Windows) -> LeakFinding | None:
     """Ask the checks in the order of their certainty; the first that speaks names the column."""
     if series.available == "after_result":
         return _finding(
@@ -108,11 +107,18 @@ def _column(
         return running
     found = strength(x, view.y, view.classes, series.categorical, np.random.default_rng(view.seed))
     if not series.categorical:
-        made = made_from_target(x, view, windows, places)
+        made = made_from_target(x, view, windows)
         if made is not None and not (made.origin.startswith("past") or made.origin == "shift_past"):
             return _made(series, made)
         if made is not None:
             return None
+        bundles = level_means(series.values, view.frame[view.target.name].values)
+        if bundles:
+            return _finding(
+                series, "target_derived", "stop", "dropped",
+                f"{bundles}개 값이 모두 그 행들의 목표 평균이에요(목표로 계산한 값)",
+                f"has {bundles} values, each the mean of the target over its own rows: it was computed from the target",
+            )  # fmt: skip
     if found is not None:
         exact = _exact(view, series, found)
         if exact is not None:
@@ -425,28 +431,62 @@ def _identities(view: View, found: list[LeakFinding]) -> list[LeakFinding]:
     for one in identities(columns, view.y, np.random.default_rng(view.seed)):
         if one.left in gone or one.right in gone:
             continue
-        derived, other = _derived(view, one.left, one.right, columns)
-        gone.add(derived)
+        derived, other, sure = _derived(view, one.left, one.right, columns)
         word_ko, word_en = ("곱이나 비", "product or ratio") if one.form == "product" else ("합이나 차", "sum or difference")
+        for name, partner in ((derived, other),) if sure else ((derived, other), (other, derived)):
+            gone.add(name)
+            out.append(
+                _finding(
+                    view.frame[name], "target_derived", "stop" if name == derived else "warning",
+                    "dropped" if name == derived else "asked",
+                    f"‘{partner}’와의 {word_ko}로 목표가 그대로 계산돼요(R² {one.score:.4f}, 학습 구간)",
+                    f"together with {partner} computes the target as a {word_en} (R² {one.score:.4f}, training rows)",
+                )
+            )  # fmt: skip
+    return out
+
+
+def _leads(view: View, found: list[LeakFinding]) -> list[LeakFinding]:
+    """Readings from later rows. A lagged copy looks the same from the other side: names decide, and otherwise it is asked."""
+    if not view.contiguous:
+        return []
+    skip = {f.column for f in found if f.action == "dropped"} | {view.target.name}
+    columns = {
+        s.name: view.values(s) for s in view.frame
+        if s.name not in skip and not s.categorical and s.role is not Role.TIME and s.available != "calendar"
+    }  # fmt: skip
+    out: list[LeakFinding] = []
+    told: set[str] = set()
+    for one in leading(columns):
+        lagged = says_before(one.of) or (shares_name(one.of, one.column) and one.of != one.column)
+        if lagged or one.column in told:
+            continue
+        told.add(one.column)
+        sure = says_future(one.column) or shares_name(one.column, one.of)
         out.append(
             _finding(
-                view.frame[derived], "target_derived", "stop", "dropped",
-                f"‘{other}’와의 {word_ko}로 목표가 그대로 계산돼요(R² {one.score:.4f}, 학습 구간)",
-                f"together with {other} computes the target as a {word_en} (R² {one.score:.4f}, training rows)",
+                view.frame[one.column], "future_value", "stop" if sure else "warning", "dropped" if sure else "asked",
+                f"‘{one.of}’의 {one.rows}행 뒤 값과 같아요(상관 1.000, 학습 구간)",
+                f"shows the value of {one.of} from {one.rows} rows later (correlation 1.000, training rows)",
             )
         )  # fmt: skip
     return out
 
 
-def _derived(view: View, left: str, right: str, columns: dict[str, FloatArray]) -> tuple[str, str]:
-    def suspicion(name: str) -> tuple[float, float]:
-        words = 2.0 * shares_name(name, view.target.name) + says_after(name) + 0.5 * may_be_after(name) - says_before(name)
+def _derived(view: View, left: str, right: str, columns: dict[str, FloatArray]) -> tuple[str, str, bool]:
+    """Which of two columns was made from the target, the other one, and whether their names settle it."""
+
+    def words(name: str) -> float:
+        return 2.0 * shares_name(name, view.target.name) + says_after(name) + 0.5 * may_be_after(name) - says_before(name)
+
+    def tied(name: str) -> float:
         x = columns[name]
         known = np.isfinite(x)
-        tied = abs(float(np.corrcoef(x[known], view.y[known])[0, 1])) if float(np.std(x[known])) > 0 else 0.0
-        return words, tied
+        return abs(float(np.corrcoef(x[known], view.y[known])[0, 1])) if float(np.std(x[known])) > 0 else 0.0
 
-    return (left, right) if suspicion(left) >= suspicion(right) else (right, left)
+    a, b = words(left), words(right)
+    sure = a != b
+    return (left, right, sure) if (a, tied(left)) >= (b, tied(right)) else (right, left, sure)
 
 
 def _row_findings(view: View, order: OrderTest, found: list[LeakFinding]) -> Iterator[LeakFinding]:
@@ -496,7 +536,7 @@ def _groups(view: View, found: list[LeakFinding]) -> Iterator[LeakFinding]:
     for series in view.frame:
         if series.name in skip or series.role is Role.TIME or series.available == "calendar":
             continue
-        if not (says_lot(series.name) or series.role in (Role.LOT, Role.IDENTIFIER) or says_identifier(series.name)):
+        if not (says_lot(series.name) or series.role in (Role.LOT, Role.IDENTIFIER)):
             continue
         grouping = grouping_of(view.values(series), view)
         if grouping is None or grouping.p > 0.01 or grouping.likeness < 0.1:

@@ -51,14 +51,13 @@ def repeated_rows(view: View, columns: list[Series]) -> Duplicates | None:
         return Duplicates(0, 0.0, 0.0, False)
     equal = float(np.mean(view.y[first] == view.y[second]))
     touched = len(np.unique(np.concatenate([first, second])))
-    _, levels = np.unique(count[back], return_counts=True)
     single = ~repeated
     fine = [v for v in usable if _fine(v[single] if single.sum() > n // 4 else v)]
     proven = len(fine) >= 2 and equal >= 0.9
     if not proven and view.classes == 0 and equal >= 0.9:
-        chance = _chance_equal(view.y, view.seed)
-        proven = chance < 0.2 and len(usable) >= 3
-    del levels
+        # A plant at rest repeats one state many times; a copied row is there twice.
+        times = float(np.mean(count[back[first]]))
+        proven = _chance_equal(view.y, view.seed) < 0.2 and len(usable) >= 3 and times <= 3
     return Duplicates(touched, touched / n, equal, proven)
 
 
@@ -79,15 +78,15 @@ class Grouping:
 
     groups: int
     likeness: float
-    """Share of the target's variation between groups beyond what chance gives (adjusted) [-]."""
+    """Share of the target's variation that lies between groups, beyond chance [-]."""
     p: float
 
 
 def grouping_of(labels: FloatArray, view: View) -> Grouping | None:
     """Say whether rows with equal labels have like targets, beyond what their neighbourhood explains.
 
-    The null moves the borders of the groups along the rows (a circular shift), so that a slow process is not taken for a
-    lot effect; labels that do not lie side by side are permuted.
+    Labels that lie side by side are judged by the steps of the target at their borders against the steps within (random
+    borders are the null), so that a slow process is not taken for a lot effect. Scattered labels are permuted.
     """
     known = np.isfinite(labels)
     if known.sum() < _FEWEST:
@@ -98,16 +97,18 @@ def grouping_of(labels: FloatArray, view: View) -> Grouping | None:
     if groups < 5 or n / groups < 1.8 or float(np.ptp(y)) == 0:
         return None
     generator = np.random.default_rng(view.seed)
-    observed = _between(codes, y, groups)
-    runs = 1 + int(np.sum(codes[1:] != codes[:-1]))
-    contiguous = runs <= 1.5 * groups
-    null = np.empty(_SHIFTS)
-    for k in range(_SHIFTS):
-        moved = np.roll(codes, int(generator.integers(1, n))) if contiguous else generator.permutation(codes)
-        null[k] = _between(moved, y, groups)
+    border = codes[1:] != codes[:-1]
+    if int(border.sum()) + 1 <= 1.5 * groups:
+        steps = (np.diff(y) != 0).astype(np.float64) if view.classes else np.diff(y) ** 2
+        observed, within = float(steps[border].mean()), float(steps[~border].mean())
+        null = np.array([steps[generator.permutation(border)].mean() for _ in range(_SHIFTS)])
+        likeness = 1.0 - within / max(observed, 1e-300)
+    else:
+        observed = _between(codes, y, groups)
+        null = np.array([_between(generator.permutation(codes), y, groups) for _ in range(_SHIFTS)])
+        likeness = (observed - float(null.mean())) / max(1e-12, 1.0 - float(null.mean()))
     p = (1 + int(np.sum(null >= observed))) / (1 + _SHIFTS)
-    mean = float(null.mean())
-    return Grouping(groups, max(0.0, (observed - mean) / max(1e-12, 1.0 - mean)), p)
+    return Grouping(groups, max(0.0, likeness), p)
 
 
 def _between(codes: np.ndarray, y: FloatArray, groups: int) -> float:

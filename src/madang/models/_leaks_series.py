@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from madang.models._frame import FloatArray
+from madang.models._frame import BoolArray, FloatArray
 from madang.models._leaks_view import View, block_of
 
 _REACH: Final = 8
@@ -30,14 +30,27 @@ class Made:
     """Shift or width in rows."""
 
 
-def made_from_target(x: FloatArray, view: View, windows: FloatArray, widths: list[tuple[int, int, int]]) -> Made | None:
+@dataclass(frozen=True)
+class Windows:
+    """Moving averages of the target."""
+
+    values: FloatArray
+    """Centred on the target's mean, NaN where the window leaves the rows, shape (row, window)."""
+    unit: FloatArray
+    """The same with zeros for NaN and of length 1."""
+    places: tuple[tuple[int, int, int], ...]
+    """Width, first and last row relative to the present."""
+    shifts: FloatArray
+    """The centred target from `_REACH` rows before to `_REACH` rows after, shape (row, shift); zeros outside."""
+
+
+def made_from_target(x: FloatArray, view: View, windows: Windows) -> Made | None:
     """Say whether a column is a shift, a moving average or a running sum of the target; None when it is not.
 
     Args:
         x: The column at the view's rows.
         view: The rows and the target.
-        windows: Moving averages of the target from `target_windows`, standardised, shape (row, window).
-        widths: Their (width, first row, last row relative to the present).
+        windows: From `target_windows`.
     """
     y = view.y
     n = len(y)
@@ -52,18 +65,18 @@ def made_from_target(x: FloatArray, view: View, windows: FloatArray, widths: lis
     summed = _sum(x, y)
     if summed is not None:
         return summed
-    averaged = _average(x, known, windows, widths)
+    averaged = _average(x, known, windows)
     if averaged is not None:
         return averaged
-    return _linear_window(x, y)
+    return _linear_window(x, known, y, windows)
 
 
-def target_windows(view: View) -> tuple[FloatArray, list[tuple[int, int, int]]]:
-    """Return moving averages of the target, standardised, with their widths and places."""
+def target_windows(view: View) -> Windows:
+    """Return the moving averages that columns are compared with."""
     y = view.y
     n = len(y)
     if not view.contiguous or n < _FEWEST or view.classes > 2:
-        return np.empty((n, 0)), []
+        return Windows(np.empty((n, 0)), np.empty((n, 0)), (), np.empty((n, 0)))
     sums = np.concatenate([[0.0], np.cumsum(y - y.mean())])
     at = np.arange(n)
     columns: list[FloatArray] = []
@@ -77,7 +90,12 @@ def target_windows(view: View) -> tuple[FloatArray, list[tuple[int, int, int]]]:
             column = np.where(inside, (sums[np.clip(high, 0, n)] - sums[np.clip(low, 0, n)]) / width, np.nan)
             columns.append(column)
             places.append((width, first, first + width - 1))
-    return np.stack(columns, axis=1), places
+    values = np.stack(columns, axis=1)
+    unit = np.nan_to_num(values)
+    unit /= np.sqrt((unit**2).sum(axis=0)) + 1e-300
+    padded = np.concatenate([np.zeros(_REACH), y - y.mean(), np.zeros(_REACH)])
+    shifts = np.stack([padded[k : k + n] for k in range(2 * _REACH + 1)], axis=1)
+    return Windows(values, unit, tuple(places), shifts)
 
 
 def _correlation(a: FloatArray, b: FloatArray) -> float:
@@ -93,13 +111,18 @@ def _shift(x: FloatArray, y: FloatArray, view: View) -> Made | None:
     """A copy of the target from other rows, with or without a little noise."""
     reach = int(min(max(32, 2 * view.horizon), 200, len(y) // 8))
     at_home = _correlation(x, y) ** 2
+    centred = np.where(np.isfinite(x), x - np.nanmean(x), 0.0)
+    n = len(y)
+    size = 2 * n
+    rough = np.fft.irfft(np.conj(np.fft.rfft(centred, size)) * np.fft.rfft(y - y.mean(), size), size)
+    places = [k for k in range(-reach, reach + 1) if k]
+    near = sorted(places, key=lambda k: -abs(rough[k]))[:5]
     best = (0.0, 0)
-    for k in range(1, reach + 1):
-        for sign in (1, -1):
-            a, b = (x[:-k], y[k:]) if sign > 0 else (x[k:], y[:-k])
-            score = _correlation(a, b) ** 2
-            if score > best[0] + 1e-9:
-                best = (score, sign * k)
+    for k in near:
+        a, b = (x[:-k], y[k:]) if k > 0 else (x[-k:], y[:k])
+        score = _correlation(a, b) ** 2
+        if score > best[0]:
+            best = (score, k)
     score, k = best
     if k == 0 or score <= at_home:
         return None
@@ -137,37 +160,39 @@ def _spread(series: FloatArray) -> float:
     return max(float(high - low), 1e-300)
 
 
-def _average(x: FloatArray, known: np.ndarray, windows: FloatArray, places: list[tuple[int, int, int]]) -> Made | None:
-    if not places:
+def _average(x: FloatArray, known: BoolArray, windows: Windows) -> Made | None:
+    """Compare with every moving average at once; the few best are then compared on the rows that both have."""
+    if not windows.places:
+        return None
+    filled = np.where(known, x - x[known].mean(), 0.0)
+    tie = np.abs(filled @ windows.unit)
+    if tie.max() ** 2 < 0.6 * float(np.sum(filled**2)):
         return None
     best: tuple[float, tuple[int, int, int]] = (0.0, (0, 0, 0))
-    for column, place in zip(windows.T, places, strict=True):
-        both = known & np.isfinite(column)
-        if both.sum() < 60:
-            continue
-        a, b = x[both] - x[both].mean(), column[both] - column[both].mean()
-        size = float(np.sum(a * a) * np.sum(b * b))
-        score = 0.0 if size <= 0 else float(np.sum(a * b)) ** 2 / size
+    for k in np.argsort(-tie, kind="stable")[:30]:
+        score = _correlation(x, windows.values[:, k]) ** 2
         if score > best[0]:
-            best = (score, place)
+            best = (score, windows.places[int(k)])
     score, (width, _, last) = best
     if score < 0.99:
         return None
     return Made("window" if last >= 0 else "past_window", score, width)
 
 
-def _linear_window(x: FloatArray, y: FloatArray) -> Made | None:
+def _linear_window(x: FloatArray, known: BoolArray, y: FloatArray, windows: Windows) -> Made | None:
     """Any weighted sum of the target around the row: weights are fitted on half of the blocks and judged on the others."""
-    n = len(y)
-    if n < 12 * (2 * _REACH + 1):
+    if len(y) < 12 * (2 * _REACH + 1):
         return None
-    centre = slice(_REACH, n - _REACH)
-    shifts = np.stack([y[_REACH + k : n - _REACH + k] for k in range(-_REACH, _REACH + 1)], axis=1)
-    wanted = x[centre]
-    known = np.isfinite(wanted)
-    design, wanted = shifts[known], wanted[known]
-    past = design[:, :_REACH]
-    whole, only_past, only_now = (_judged(part, wanted) for part in (design, past, design[:, [_REACH]]))
+    inside = known.copy()
+    inside[:_REACH] = inside[-_REACH:] = False
+    design, wanted = windows.shifts[inside], x[inside]
+    rough = design.T @ design
+    rough[np.diag_indices_from(rough)] *= 1 + 1e-9
+    centred = wanted - wanted.mean()
+    tie = design.T @ centred
+    if float(tie @ np.linalg.lstsq(rough, tie, rcond=1e-10)[0]) < 0.98 * float(np.sum(centred**2)):
+        return None
+    whole, only_past, only_now = (_judged(part, wanted) for part in (design, design[:, :_REACH], design[:, [_REACH]]))
     if whole < 0.985 or (1 - whole) > 0.25 * (1 - only_past) or (1 - whole) > 0.5 * (1 - only_now):
         return None
     return Made("window", whole, 2 * _REACH + 1)
@@ -242,10 +267,62 @@ def _pairs(names: list[str], table: FloatArray, wanted: FloatArray, form: Litera
         rest = y - unit[:, i] * float(unit[:, i] @ y)
         others = centred - np.outer(unit[:, i], unit[:, i] @ centred)
         size = np.sqrt((others**2).sum(axis=0))
-        usable = (size > 0.03 * np.where(np.isfinite(spread), spread, np.inf)) & (alone < 0.998)
+        usable = (size > 1e-4 * np.where(np.isfinite(spread), spread, np.inf)) & (alone < 0.998)
         left = float(np.sqrt(np.sum(rest * rest)))
-        if left <= 0.03 * length:
+        if left <= 1e-3 * length:
             continue
         score = np.where(usable, ((others.T @ rest) / np.where(size > 0, size, 1.0) / left) ** 2, 0.0)
         out += [Identity(names[i], names[j], form, float(score[j])) for j in range(i + 1, len(names)) if score[j] >= 0.999]
+    return out
+
+
+def level_means(x: FloatArray, y: FloatArray) -> int:
+    """Return into how many values a column bundles the rows when each value is the target's mean over its rows; else 0.
+
+    Such a column was computed from the target (a lot mean, or the usual encoding of a category by the target).
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    if known.sum() < 60:
+        return 0
+    levels, back = np.unique(x[known], return_inverse=True)
+    if not 3 <= len(levels) <= known.sum() / 1.5:
+        return 0
+    means = np.bincount(back, weights=y[known]) / np.bincount(back)
+    spread = float(np.std(y[known]))
+    return len(levels) if spread > 0 and float(np.mean(np.abs(means - levels) <= 2e-3 * spread)) >= 0.95 else 0
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A column that shows the values of another one some rows earlier."""
+
+    column: str
+    of: str
+    rows: int
+
+
+def leading(columns: Mapping[str, FloatArray], reach: int = 16) -> list[Lead]:
+    """Find columns that are another column from later rows, exactly.
+
+    Args:
+        columns: Numeric columns at neighbouring rows.
+        reach: Longest shift looked for [rows].
+    """
+    names = [n for n, x in columns.items() if np.isfinite(x).mean() > 0.8 and len(np.unique(x[np.isfinite(x)])) > 0.1 * len(x)]
+    if len(names) < 2 or len(names) > 200:
+        return []
+    table = np.stack([columns[n][-4_000:] for n in names], axis=1)
+    if len(table) < 10 * reach:
+        return []
+    known = np.isfinite(table)
+    mean = np.nanmean(table, axis=0)
+    filled = np.where(known, table - mean, 0.0)
+    unit = filled / (np.sqrt((filled**2).sum(axis=0)) + 1e-300)
+    now = np.abs(unit.T @ unit)
+    out = []
+    for k in range(1, reach + 1):
+        tie = np.abs(unit[:-k].T @ unit[k:])
+        for i, j in zip(*np.nonzero((tie > 0.8) & (tie > now)), strict=True):
+            if i != j and _correlation(table[:-k, i], table[k:, j]) > 0.99995:
+                out.append(Lead(names[int(i)], names[int(j)], k))
     return out

@@ -83,8 +83,8 @@ def strength(x: FloatArray, y: FloatArray, classes: int, categorical: bool, gene
     coarse = categorical or len(levels) <= min(_LEVELS, n // 10)
     if classes:
         score = _error_reduction(x, y, classes, coarse, generator)
-        auc = _concordance(x, y, generator) if classes == 2 and not categorical else 0.0
-        return Strength(score, score >= 0.97 or abs(auc) >= 0.9995, n, auc)
+        auc = 2.0 * auc_of(y == y.max(), x) - 1.0 if classes == 2 and not categorical else 0.0
+        return Strength(score, score >= 0.97 or (abs(auc) >= 0.9999 and score >= 0.9), n, auc)
     if categorical:
         score = _level_fit(x, y)
         ranked = _rank_levels(x, y)

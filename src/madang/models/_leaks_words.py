@@ -11,89 +11,23 @@ from typing import Final
 
 from madang.models._frame import Series
 
-_AFTER_EN: Final = frozenset(
-    [
-        "scrap",
-        "scrapped",
-        "scraps",
-        "disposition",
-        "dispo",
-        "rework",
-        "reworked",
-        "reject",
-        "rejected",
-        "rejects",
-        "rejection",
-        "defect",
-        "defects",
-        "defective",
-        "nonconforming",
-        "ncr",
-        "verdict",
-        "judgement",
-        "judgment",
-        "judge",
-        "decision",
-        "claim",
-        "claims",
-        "returned",
-        "rma",
-        "downgrade",
-        "downgraded",
-        "ng",
-        "nok",
-        "failcode",
-        "failurecode",
-        "faultcode",
-        "defectcode",
-        "failmode",
-        "repair",
-        "repaired",
-        "penalty",
-    ]
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_AFTER_EN: Final = _words(
+    "scrap scrapped scraps disposition dispo rework reworked reject rejected rejects rejection defect defects "
+    "defective nonconforming ncr verdict judgement judgment judge decision claim claims returned rma downgrade "
+    "downgraded ng nok failcode failurecode faultcode defectcode failmode repair repaired penalty"
 )
 _AFTER_KO: Final = (
     "불량", "폐기", "재작업", "판정", "처분", "불합격", "합부", "클레임", "반품", "등외", "격하", "부적합", "수리", "고장", "양품",
 )  # fmt: skip
-_MAYBE_EN: Final = frozenset(
-    [
-        "result",
-        "results",
-        "label",
-        "class",
-        "pass",
-        "passed",
-        "fail",
-        "failed",
-        "failure",
-        "fault",
-        "grade",
-        "quality",
-        "inspection",
-        "inspect",
-        "yield",
-        "score",
-        "predicted",
-        "prediction",
-        "pred",
-        "yhat",
-        "estimate",
-        "corrected",
-        "final",
-        "outcome",
-        "status",
-        "loss",
-        "downtime",
-        "alarm",
-        "ok",
-        "good",
-        "co2",
-        "emission",
-        "emissions",
-        "carbon",
-        "cost",
-        "kpi",
-    ]
+_MAYBE_EN: Final = _words(
+    "result results label class pass passed fail failed failure fault grade quality inspection inspect yield score "
+    "predicted prediction pred yhat estimate corrected final outcome status loss downtime alarm ok good co2 emission "
+    "emissions carbon cost kpi"
 )
 _MAYBE_KO: Final = (
     "결과",
@@ -112,141 +46,29 @@ _MAYBE_KO: Final = (
     "원가",
     "품질",
 )
-_BEFORE_EN: Final = frozenset(
-    [
-        "prev",
-        "previous",
-        "last",
-        "lag",
-        "lagged",
-        "prior",
-        "before",
-        "incoming",
-        "inlet",
-        "raw",
-        "supplier",
-        "upstream",
-        "set",
-        "setpoint",
-        "sp",
-        "recipe",
-        "limit",
-        "spec",
-        "usl",
-        "lsl",
-        "ucl",
-        "lcl",
-        "planned",
-        "plan",
-        "preset",
-        "ordered",
-    ]
+_BEFORE_EN: Final = _words(
+    "prev previous last lag lagged prior before incoming inlet raw supplier upstream set setpoint sp recipe limit "
+    "spec usl lsl ucl lcl planned plan preset ordered"
 )
 _BEFORE_KO: Final = ("이전", "직전", "전로트", "전일", "입고", "원료", "전공정", "투입", "설정", "목표", "계획", "규격", "공급")
-_FUTURE_EN: Final = frozenset(["next", "lead", "future", "fwd", "forward", "tomorrow", "following", "ahead", "after"])
-_FUTURE_KO: Final = ("다음", "익일", "차기", "이후", "미래")
-_FILE_EN: Final = frozenset(["file", "filename", "filepath", "path", "folder", "source", "src", "image", "img"])
+_FUTURE_EN: Final = _words("next lead future fwd forward tomorrow following")
+_FUTURE_KO: Final = ("다음", "익일", "차기", "미래")
+_FILE_EN: Final = _words("file filename filepath path folder source src image img")
 _FILE_KO: Final = ("파일", "폴더", "출처")
-_LOT_EN: Final = frozenset(
-    [
-        "lot",
-        "lots",
-        "batch",
-        "batchid",
-        "heat",
-        "coil",
-        "engine",
-        "ingot",
-        "wafer",
-        "cassette",
-        "campaign",
-        "melt",
-        "roll",
-        "reel",
-        "pallet",
-        "mold",
-        "cavity",
-        "unit",
-        "lotno",
-        "lotid",
-        "specimen",
-        "slab",
-        "billet",
-        "saggar",
-        "tray",
-    ]
+_LOT_EN: Final = _words(
+    "lot lots batch batchid heat coil engine ingot wafer cassette campaign melt roll reel pallet mold cavity unit "
+    "lotno lotid specimen slab billet saggar tray"
 )
 _LOT_KO: Final = ("로트", "배치", "코일", "히트", "차지", "호기", "잉곳", "웨이퍼", "금형", "시편", "롤번호")
-_ID_EN: Final = frozenset(
-    [
-        "id",
-        "uid",
-        "udi",
-        "uuid",
-        "serial",
-        "sn",
-        "no",
-        "nr",
-        "num",
-        "number",
-        "idx",
-        "index",
-        "seq",
-        "sequence",
-        "barcode",
-        "key",
-        "rowid",
-        "record",
-    ]
-)
+_ID_EN: Final = _words("id uid udi uuid serial sn no nr num number idx index seq sequence barcode key rowid record")
 _ID_KO: Final = ("번호", "일련", "순번", "바코드", "시리얼", "식별")
-_CLOCK_EN: Final = frozenset(
-    [
-        "hour",
-        "minute",
-        "weekday",
-        "weekstatus",
-        "dayofweek",
-        "dow",
-        "month",
-        "season",
-        "quarter",
-        "shift",
-        "nsm",
-        "holiday",
-        "weekend",
-        "day",
-        "calendar",
-    ]
+_CLOCK_EN: Final = _words(
+    "hour minute weekday weekstatus dayofweek dow month season quarter shift nsm holiday weekend day calendar"
 )
 _CLOCK_KO: Final = ("요일", "교대", "근무조", "휴일", "시각", "월별", "계절", "주말")
 
-RESULT_VALUES: Final = frozenset(
-    [
-        "ok",
-        "ng",
-        "nok",
-        "pass",
-        "fail",
-        "passed",
-        "failed",
-        "good",
-        "bad",
-        "accept",
-        "reject",
-        "scrap",
-        "rework",
-        "양품",
-        "불량",
-        "합격",
-        "불합격",
-        "적합",
-        "부적합",
-        "폐기",
-        "재작업",
-        "정상",
-        "이상",
-    ]
+RESULT_VALUES: Final = _words(
+    "ok ng nok pass fail passed failed good bad accept reject scrap rework 양품 불량 합격 불합격 적합 부적합 폐기 재작업 정상 이상"
 )
 """Names of categories that only a finished inspection can give."""
 
