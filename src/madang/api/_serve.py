@@ -1,0 +1,104 @@
+"""Run the server on this machine until it is stopped."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+import time
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from madang.api._app import HOSTS, make_app, refuse_open_host
+from madang.api._studies import write_json
+from madang.errors import InputError
+
+if TYPE_CHECKING:
+    from madang.workspace import Workspace
+
+
+def serve(
+    workspace: Workspace,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ready: Path | None = None,
+    open_browser: bool = False,
+    say: Callable[[str], object] | None = None,
+    path: str = "/",
+) -> None:
+    """Serve the API and the console until the process is told to stop.
+
+    Args:
+        workspace: The opened workspace.
+        host: Address to listen on; only addresses of this machine are allowed while there are no accounts.
+        port: Port; 0 takes a free one.
+        ready: File that gets ``{"url", "pid"}`` once the server answers.
+        open_browser: Whether to open a browser on the console.
+        say: Is told the address once the server answers.
+        path: Page to open and to tell.
+
+    Raises:
+        RefusedError: The host is not an address of this machine.
+        InputError: The port is taken or not allowed.
+    """
+    import uvicorn
+
+    family, address = _loopback(host)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise InputError(
+            "port_taken",
+            ko=f"포트 {port}에서 들을 수 없어요.",
+            en=f"It is not possible to listen on port {port}.",
+            next_ko="--port 0 으로 빈 포트를 쓰거나 다른 포트를 골라 주세요.",
+            next_en="Use --port 0 for a free port, or choose another.",
+            where={"host": host, "port": port},
+        ) from error
+    shown = f"[{address}]" if family == socket.AF_INET6 else address
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    app = make_app(workspace, hosts=HOSTS | {shown})
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on"))
+
+    def tell() -> None:
+        while not server.started and not server.should_exit:
+            time.sleep(0.02)
+        if server.should_exit:
+            return
+        if ready is not None:
+            ready.parent.mkdir(parents=True, exist_ok=True)
+            write_json(ready, {"url": url, "pid": os.getpid()})
+        if say is not None:
+            say(url + path.rstrip("/"))
+        if open_browser:
+            webbrowser.open(url + path)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        server.should_exit = True
+        teller.join(timeout=2)
+        listener.close()
+        if ready is not None:
+            ready.unlink(missing_ok=True)
+
+
+def _loopback(host: str) -> tuple[socket.AddressFamily, str]:
+    if host == "localhost":
+        return socket.AF_INET, "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise refuse_open_host(host) from None
+    if not address.is_loopback:
+        raise refuse_open_host(host)
+    return (socket.AF_INET6 if address.version == 6 else socket.AF_INET), str(address)

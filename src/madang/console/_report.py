@@ -1,0 +1,136 @@
+"""A study's report: the same body on the screen and as one file that prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from madang.console._charts import candidates_chart, prediction_chart, protocol_chart, share_bar
+from madang.console._format import Formats
+from madang.console._pages import render, report_css, words
+from madang.console._texts import Lang
+
+_EMPTY: dict[str, Any] = {
+    "name": None, "task": "auto", "seed": 0, "target": None, "unit": None, "data": [], "madang": "", "causes": [], "candidates": [],
+    "chosen": None, "look_at": [], "worth": None, "interval": None,
+}  # fmt: skip
+_PARTS: dict[str, dict[str, Any]] = {
+    "rows": {"used": None, "train": None, "last_block": None},
+    "protocol": {"kind": "forward", "folds": [], "last_block": None},
+    "metric": {"name": "", "unit": None, "better": "lower"},
+    "leak": {"score": None, "random_split": None, "blocked": None, "findings": []},
+    "drift": {"found": False, "matters": False, "columns": []},
+    "verdict": {"confidence": "low", "rule": None},
+}
+
+
+def report_html(document: Mapping[str, Any], lang: Lang = "ko", zone: str = "Asia/Seoul") -> str:
+    """Return a study's report as one HTML file that prints cleanly on A4.
+
+    Args:
+        document: A ``study/1`` document.
+        lang: Language of the report.
+        zone: Zone in which instants are shown.
+
+    Returns:
+        A page that asks for nothing over http or from disk: style and pictures are inside, and no script is needed.
+    """
+    base = words(lang, zone)
+    return render("report_file.html", {**base, "css": report_css(), **report_context(document, base)})
+
+
+def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live: bool = False) -> dict[str, Any]:
+    """Return what the report's template needs.
+
+    Args:
+        document: A ``study/1`` document; fields it does not carry are shown as unknown.
+        base: Words of the language (`words`).
+        live: Whether a script may draw the trend again on the screen.
+    """
+    study: dict[str, Any] = {**_EMPTY, **document}
+    for part, fields in _PARTS.items():
+        study[part] = {**fields, **(document.get(part) or {})}
+    f: Formats = base["f"]
+    t, word, unit = base["t"], base["word"], base["unit"]
+    metric = study["metric"]
+    metric_name = word("metric", str(metric["name"]).lower()) if metric["name"] else t("word.unknown")
+    metric_unit = unit(metric["unit"])
+
+    def score(value: Mapping[str, Any] | None) -> str:
+        if not value or value.get("value") is None:
+            return "–"
+        shown = f.number(value["value"], metric["unit"])
+        if value.get("low") is None or value.get("high") is None:
+            return shown
+        return f"{shown} ({f.interval(value['low'], value['high'])})"
+
+    def candidate_name(candidate: Mapping[str, Any]) -> str:
+        return str(word("candidate", candidate.get("name", "")))
+
+    chosen = next((c for c in study["candidates"] if c.get("name") == study["chosen"]), None)
+    series = prediction_series(document)
+    trend: Markup | None = None
+    trend_json = ""
+    if series is not None:
+        label = f.short if series["timed"] else f.count
+        trend = prediction_chart(series, t("chart.predictions"), f.number, lambda at: _label(label, at, series["timed"]))
+        if live:
+            trend_json = json.dumps({**series, "zone": f.zone, "unit": unit(study["unit"])}, allow_nan=False)
+    return {
+        "study": study,
+        "chosen": chosen,
+        "score": score,
+        "share_bar": share_bar,
+        "metric_name": metric_name,
+        "metric_label": f"{metric_name} [{metric_unit}]" if metric_unit else metric_name,
+        "candidates_chart": candidates_chart(study, t, candidate_name, f.number),
+        "protocol_chart": protocol_chart(study, t, f.count),
+        "trend": trend or None,
+        "trend_json": trend_json if trend else "",
+        "look_at": [_look(item, base) for item in study["look_at"]],
+    }
+
+
+def prediction_series(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the predictions of the last block as equal-length lists, or None when the document carries none."""
+    found = document.get("predictions")
+    if not isinstance(found, Mapping) or not found.get("prediction"):
+        return None
+    length = len(found["prediction"])
+    times = found.get("time") or []
+    instants = [_seconds(value) for value in times]
+    timed = len(instants) == length and all(v is not None for v in instants)
+    rows = found.get("row") or []
+    at = instants if timed else rows if len(rows) == length and list(rows) == sorted(rows) else list(range(1, length + 1))
+    blank: list[None] = [None] * length
+    series = {key: list(found.get(key) or blank) for key in ("truth", "prediction", "lower", "upper")}
+    if any(len(values) != length for values in series.values()):
+        return None
+    return {"timed": timed, "at": at, **series}
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except ValueError:
+            return None
+    return None
+
+
+def _label(show: Any, at: object, timed: bool) -> str:  # noqa: ANN401 (one of two formatters)
+    if timed and isinstance(at, int | float):
+        return str(show(datetime.fromtimestamp(at).astimezone()))
+    return str(show(at))
+
+
+def _look(item: object, base: Mapping[str, Any]) -> str:
+    if isinstance(item, Mapping):
+        said = base["pick"](item, "text") or base["pick"](item, "reason") or base["pick"](item, "why")
+        place = next((str(item[k]) for k in ("lot", "time", "row", "name", "where") if item.get(k) is not None), "")
+        return f"{place} · {said}" if place and said and place not in said else said or place
+    return str(item)

@@ -1,0 +1,160 @@
+// Trends with uPlot: minimum and maximum of each bucket, bad stretches hatched, gaps left as gaps.
+
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const lang = document.documentElement.lang;
+const number = new Intl.NumberFormat(lang, { maximumSignificantDigits: 6 });
+
+const height = (box) => Math.max(220, Math.min(380, Math.round(box.clientWidth * 0.3)));
+
+function axes(timed, unit) {
+  const line = { stroke: token("--line"), width: 1 };
+  const font = `11px ${token("--sans")}`;
+  return [
+    { stroke: token("--ink-2"), grid: line, ticks: line, font },
+    { stroke: token("--ink-2"), grid: line, ticks: line, font, size: 64, label: unit || undefined, labelFont: font, labelSize: unit ? 18 : 0,
+      values: (_, ticks) => ticks.map((tick) => number.format(tick).replace("-", "−")) },
+  ];
+}
+
+const inZone = (zone) => (seconds) => uPlot.tzDate(new Date(seconds * 1e3), zone);
+
+function hatch(plot, worst) {
+  const { ctx, bbox } = plot;
+  const [at] = plot.data;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.strokeStyle = token("--hatch");
+  ctx.lineWidth = devicePixelRatio;
+  const step = 5 * devicePixelRatio;
+  const strip = 10 * devicePixelRatio;
+  const foot = bbox.top + bbox.height;
+  for (let i = 0; i < at.length; i += 1) {
+    if (worst[i] !== 1 && worst[i] !== 2) continue;
+    let last = i;
+    while (last + 1 < at.length && (worst[last + 1] === 1 || worst[last + 1] === 2)) last += 1;
+    const from = plot.valToPos(at[i], "x", true);
+    const to = Math.max(plot.valToPos(at[Math.min(last + 1, at.length - 1)], "x", true), from + 2 * devicePixelRatio);
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(from, foot - strip, to - from, strip);
+    ctx.clip();
+    ctx.beginPath();
+    for (let x = from - strip; x < to; x += step) { ctx.moveTo(x, foot); ctx.lineTo(x + strip, foot - strip); }
+    ctx.stroke();
+    ctx.restore();
+    i = last;
+  }
+  ctx.restore();
+}
+
+async function library(box) {
+  const { trendUrl, label, unit, zone, failed, empty } = box.dataset;
+  const figure = box.closest("figure");
+  const show = (name, text) => { figure.querySelector(`[data-cursor="${name}"]`).textContent = text; };
+  const state = { worst: [] };
+  const fetchRange = async (from, to) => {
+    const url = new URL(trendUrl, location.href);
+    url.searchParams.set("width", String(Math.round(box.clientWidth * 2)));
+    if (from !== undefined) { url.searchParams.set("from", new Date(from * 1e3).toISOString()); url.searchParams.set("to", new Date(to * 1e3).toISOString()); }
+    const answer = await fetch(url);
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.json();
+  };
+  let trend;
+  try { trend = await fetchRange(); } catch { box.replaceChildren(note(failed)); return; } finally { box.removeAttribute("aria-busy"); }
+  if (trend.at.length === 0) { box.replaceChildren(note(empty)); return; }
+  state.worst = trend.worst;
+  const whole = [trend.at[0], trend.at[trend.at.length - 1]];
+  const words = figure.querySelector('[data-cursor="quality"]').dataset;
+  const clock = new Intl.DateTimeFormat(lang, { timeZone: zone, dateStyle: "medium", timeStyle: "medium" });
+  const colour = token("--s1");
+  const options = {
+    width: box.clientWidth, height: height(box), legend: { show: false }, scales: { x: { time: trend.timed } },
+    tzDate: inZone(zone),
+    cursor: { drag: { x: trend.timed, y: false, setScale: false }, points: { size: 5 } },
+    series: [
+      {},
+      { label, stroke: colour, width: 1.25, spanGaps: false, points: { show: false } },
+      { label, stroke: colour, width: 1.25, spanGaps: false, points: { show: false } },
+    ],
+    bands: [{ series: [2, 1], fill: token("--band") }],
+    axes: axes(trend.timed, unit),
+    hooks: {
+      drawSeries: [(plot, index) => { if (index === 2) hatch(plot, state.worst); }],
+      setCursor: [(plot) => {
+        const i = plot.cursor.idx;
+        if (i === null || i === undefined) return;
+        const [at, low, high] = plot.data;
+        show("time", trend.timed ? clock.format(new Date(at[i] * 1e3)) : number.format(at[i]));
+        show("min", low[i] === null ? "–" : `${number.format(low[i])} ${unit}`);
+        show("max", high[i] === null ? "–" : `${number.format(high[i])} ${unit}`);
+        show("quality", [words.good, words.uncertain, words.bad, words.gap][state.worst[i]]);
+      }],
+      setSelect: [(plot) => {
+        if (plot.select.width < 8) return;
+        zoom(plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x"));
+      }],
+    },
+  };
+  box.replaceChildren();
+  const plot = new uPlot(options, [trend.at, trend.low, trend.high], box);
+  const zoom = async (from, to) => {
+    const next = await fetchRange(from, to);
+    if (next.at.length === 0) return;
+    state.worst = next.worst;
+    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    plot.setData([next.at, next.low, next.high]);
+  };
+  figure.parentNode.querySelectorAll("[data-zoom]").forEach((button) => {
+    button.hidden = !trend.timed;
+    button.addEventListener("click", () => {
+      const { min, max } = plot.scales.x;
+      const half = (max - min) / 2;
+      const middle = (max + min) / 2;
+      const reach = { in: half / 2, out: half * 2, all: Infinity }[button.dataset.zoom];
+      zoom(Math.max(whole[0], middle - reach), Math.min(whole[1], middle + reach));
+    });
+  });
+  new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: height(box) })).observe(box);
+}
+
+function note(text) {
+  const p = document.createElement("p");
+  p.className = "note warn";
+  p.textContent = text;
+  return p;
+}
+
+// The report's picture is an SVG from the server; on screen it becomes one that can be looked into.
+function predictions(box) {
+  const series = JSON.parse(box.dataset.trend);
+  const lane = document.createElement("div");
+  lane.className = "lane screen";
+  const printed = document.createElement("div");
+  printed.className = "print";
+  printed.hidden = true;
+  printed.append(...box.childNodes);
+  box.append(printed, lane);
+  printed.removeAttribute("hidden");
+  printed.classList.add("only-print");
+  const options = {
+    width: lane.clientWidth, height: height(lane), legend: { show: false }, scales: { x: { time: series.timed } },
+    tzDate: inZone(series.zone),
+    series: [
+      {},
+      { stroke: "transparent", width: 0, points: { show: false } },
+      { stroke: "transparent", width: 0, points: { show: false } },
+      { stroke: token("--ink"), width: 1.25, points: { show: false } },
+      { stroke: token("--s1"), width: 1.25, points: { show: false } },
+    ],
+    bands: [{ series: [2, 1], fill: token("--band") }],
+    axes: axes(series.timed, series.unit),
+  };
+  const plot = new uPlot(options, [series.at, series.lower, series.upper, series.truth, series.prediction], lane);
+  new ResizeObserver(() => plot.setSize({ width: lane.clientWidth, height: height(lane) })).observe(lane);
+}
+
+document.querySelectorAll("[data-trend-url]").forEach(library);
+document.querySelectorAll("[data-trend]").forEach(predictions);
