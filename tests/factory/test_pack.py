@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +76,24 @@ def test_a_pack_holds_no_program() -> None:
     for name in pack_names():
         folder = Path(madang.__file__).parent / "packs" / name
         assert not list(folder.rglob("*.py"))
+
+
+def test_the_pack_is_silent_on_the_normal_recording_and_finds_exactly_the_expected_on_the_faulty_one() -> None:
+    folder = Path(madang.__file__).parent / "packs" / "cathode_firing"
+    expected = tomllib.loads((folder / "examples" / "expected.toml").read_text(encoding="utf-8"))
+    line = load_pack("cathode_firing").line
+    for recording in (expected["normal"], expected["faulty"]):
+        with (folder / "examples" / recording["file"]).open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        outside = set()
+        for header in rows[0]:
+            point = line.point(header.split("(")[0])
+            limit = next((x for x in line.envelope if point is not None and x.point == point.path), None)
+            if point is None or limit is None:
+                continue
+            values = [float(row[header]) for row in rows]
+            low = -np.inf if limit.low is None else limit.low
+            high = np.inf if limit.high is None else limit.high
+            if min(values) < low or max(values) > high:
+                outside.add(point.path)
+        assert outside == set(recording["outside_envelope"]), recording["file"]
