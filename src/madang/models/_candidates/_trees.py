@@ -1,0 +1,184 @@
+"""Boosted trees, boosted trees on what a linear model leaves, and the mean of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madang.errors import Json
+from madang.models._candidates._base import Learner, State, learner_from, learner_state
+from madang.models._candidates._linear import Linear
+from madang.models._features import Matrix
+from madang.models._frame import FloatArray
+
+THREADS = 2
+
+
+class Trees(Learner):
+    """Gradient boosted trees, regularised, the number of rounds found on held-out rows; several unlike ones are averaged.
+
+    Args:
+        rounds: Most rounds.
+        rate: Learning rate.
+        leaves: Leaves of a tree; fewer for few rows.
+        absolute: Whether to fit the absolute error (the median) instead of the squared one.
+        repeats: How many are averaged: plain ones, and ones with random thresholds, in turn.
+        most_rows: Rows learned from at most, taken evenly.
+
+    Source:
+        Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree"; Geurts, Ernst & Wehenkel 2006, "Extremely randomized
+        trees" (random thresholds).
+    """
+
+    def __init__(
+        self,
+        rounds: int = 600,
+        rate: float = 0.05,
+        leaves: int = 31,
+        absolute: bool = False,
+        repeats: int = 1,
+        most_rows: int = 1_000_000,
+    ) -> None:
+        self._most = rounds
+        self._rate = rate
+        self._leaves = leaves
+        self._absolute = absolute
+        self._repeats = repeats
+        self._most_rows = most_rows
+        self._texts: list[str] = []
+        self._classes = 0
+        self._boosters: list[object] = []
+
+    def fit(self, features: Matrix, target: FloatArray, classes: int, ordered: bool, seed: int) -> None:
+        """Find the number of rounds on held-out rows, then fit on everything."""
+        self._classes = classes
+        if len(target) > self._most_rows:
+            some = np.linspace(0, len(target) - 1, self._most_rows).round().astype(np.int64)
+            features, target = features[some], target[some]
+        place = np.arange(len(target)) if ordered else np.random.default_rng(seed).permutation(len(target))
+        seen = place < 0.8 * len(target)
+        self._texts = [self._fit_one(features, target, seen, repeat, seed) for repeat in range(self._repeats)]
+        self._load()
+
+    def _fit_one(self, features: Matrix, target: FloatArray, seen: NDArray[np.bool_], repeat: int, seed: int) -> str:
+        import lightgbm
+
+        settings = self._settings(len(target), repeat, seed)
+        rounds = self._most
+        if 0 < seen.sum() < len(target) and (not self._classes or len(np.unique(target[seen])) > 1):
+            learn = lightgbm.Dataset(features[seen], target[seen], params=settings)
+            judge = lightgbm.Dataset(features[~seen], target[~seen], reference=learn, params=settings)
+            stop = lightgbm.early_stopping(max(30, self._most // 12), verbose=False)
+            tried = lightgbm.train(settings, learn, num_boost_round=self._most, valid_sets=[judge], callbacks=[stop])
+            rounds = max(20, int(tried.best_iteration * 1.1))
+        booster = lightgbm.train(settings, lightgbm.Dataset(features, target, params=settings), num_boost_round=rounds)
+        return str(booster.model_to_string(num_iteration=-1))
+
+    def _settings(self, rows: int, repeat: int, seed: int) -> dict[str, Json]:
+        classes = self._classes
+        objective = "multiclass" if classes > 2 else "binary" if classes else "l1" if self._absolute else "l2"
+        leaves = self._leaves * 2 if repeat % 2 else self._leaves
+        settings: dict[str, Json] = {
+            "objective": objective, "learning_rate": self._rate, "num_leaves": max(4, min(leaves, rows // 25 + 4)),
+            "min_data_in_leaf": int(np.clip(rows // 400, 5, 40)), "lambda_l2": 2.0, "feature_fraction": 0.8 if repeat % 2 else 0.5,
+            "bagging_fraction": 0.8, "bagging_freq": 1, "extra_trees": bool(repeat % 2), "max_bin": 127, "seed": seed + 101 * repeat,
+            "deterministic": True, "force_row_wise": True, "num_threads": THREADS, "verbosity": -1,
+        }  # fmt: skip
+        if classes > 2:
+            settings["num_class"] = classes
+        return settings
+
+    def _load(self) -> None:
+        import lightgbm
+
+        self._boosters = [lightgbm.Booster(model_str=text) for text in self._texts]
+
+    def predict(self, features: Matrix) -> FloatArray:
+        """Return the mean over the repeats."""
+        total: FloatArray | None = None
+        for booster in self._boosters:
+            made = np.asarray(booster.predict(features, num_threads=THREADS), dtype=np.float64)  # type: ignore[attr-defined]
+            total = made if total is None else total + made
+        if total is None:
+            raise ValueError("trees are asked before they were fitted")
+        total = total / len(self._boosters)
+        return np.column_stack([1 - total, total]) if self._classes == 2 else total
+
+    def importance(self) -> NDArray[np.float64]:
+        """Gain of each feature, summed over the repeats."""
+        gains = [np.asarray(b.feature_importance("gain"), dtype=np.float64) for b in self._boosters]  # type: ignore[attr-defined]
+        return np.asarray(sum(gains))
+
+    def state(self) -> State:
+        """The trees as LightGBM's text."""
+        return {"texts": {str(n): t for n, t in enumerate(self._texts)}, "classes": self._classes}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Read the trees from their text."""
+        texts: dict[str, str] = dict(state["texts"])  # type: ignore[call-overload]
+        self._texts = [texts[k] for k in sorted(texts, key=int)]
+        self._classes = int(state["classes"])  # type: ignore[call-overload]
+        self._load()
+
+
+class Hybrid(Learner):
+    """A linear model, and trees on what it leaves over: extrapolates like a line, bends like trees."""
+
+    def __init__(self, rounds: int = 400, absolute: bool = False) -> None:
+        self._line = Linear()
+        self._trees = Trees(rounds=rounds, rate=0.05, leaves=15, absolute=absolute)
+
+    def fit(self, features: Matrix, target: FloatArray, classes: int, ordered: bool, seed: int) -> None:
+        """Fit the line, then trees on its residuals."""
+        self._line.fit(features, target, classes, ordered, seed)
+        self._trees.fit(features, target - self._line.predict(features), classes, ordered, seed)
+
+    def predict(self, features: Matrix) -> FloatArray:
+        """Return line plus trees."""
+        return self._line.predict(features) + self._trees.predict(features)
+
+    def state(self) -> State:
+        """Both parts."""
+        return {"line": self._line.state(), "trees": self._trees.state()}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Take both parts."""
+        self._line.restore(state["line"])  # type: ignore[arg-type]
+        self._trees.restore(state["trees"])  # type: ignore[arg-type]
+
+
+class Blend(Learner):
+    """The weighted mean of several learners.
+
+    Args:
+        parts: The learners.
+        weights: Weight of each; equal when not given.
+    """
+
+    def __init__(self, *parts: Learner, weights: tuple[float, ...] = ()) -> None:
+        self._parts = list(parts)
+        self._weights = [w / sum(weights) for w in weights] or [1.0 / max(len(parts), 1)] * len(parts)
+
+    def fit(self, features: Matrix, target: FloatArray, classes: int, ordered: bool, seed: int) -> None:
+        """Fit every part."""
+        for part in self._parts:
+            part.fit(features, target, classes, ordered, seed)
+
+    def predict(self, features: Matrix) -> FloatArray:
+        """Return the mean of the parts."""
+        total = self._parts[0].predict(features) * self._weights[0]
+        for part, weight in zip(self._parts[1:], self._weights[1:], strict=True):
+            total = total + part.predict(features) * weight
+        return np.asarray(total)
+
+    def state(self) -> State:
+        """Every part, numbered, and its weight."""
+        return {"parts": {str(n): learner_state(p) for n, p in enumerate(self._parts)}, "weights": np.array(self._weights)}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Take every part and its weight."""
+        parts: dict[str, Mapping[str, object]] = dict(state["parts"])  # type: ignore[call-overload]
+        self._parts = [learner_from(parts[k]) for k in sorted(parts, key=int)]
+        self._weights = [float(w) for w in np.asarray(state["weights"])]
