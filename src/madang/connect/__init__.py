@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from madang.connect._cells import Cell, CellTable
+from madang.connect._discover import find_tables
+from madang.connect._open import open_table
 from madang.connect._tables import (
     ROW,
     CellType,
@@ -35,4 +37,6 @@ __all__ = [
     "TableReader",
     "TableSource",
     "Tally",
+    "find_tables",
+    "open_table",
 ]

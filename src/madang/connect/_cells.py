@@ -16,7 +16,7 @@ import pyarrow as pa
 from madang.errors import Json
 from madang.plant import Finding
 
-Cell: TypeAlias = "None | bool | int | float | str | datetime | date | time"
+Cell: TypeAlias = "bool | int | float | str | datetime | date | time | None"
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import pyarrow as pa
 
-from madang.errors import Json
+from madang.errors import InputError, Json
 from madang.plant import Bilingual, Finding
 
 FileFormat = Literal["csv", "tsv", "fixed", "whitespace", "jsonl", "json", "parquet", "xlsx", "xls", "sqlite", "shdr"]
@@ -112,12 +113,56 @@ class Layout:
 
     def to_json(self) -> dict[str, Json]:
         """Return the layout as JSON values; `from_json` gives an equal layout back."""
-        raise NotImplementedError
+        document = {name: getattr(self, name) for name in _PLAIN_FIELDS}
+        document["columns"] = [
+            {"source_name": column.source_name, "name": column.name, "type": column.type, "unit_text": column.unit_text}
+            for column in self.columns
+        ]
+        document["long"] = asdict(self.long) if self.long is not None else None
+        document["steps"] = [
+            {"id": step.id, "reason_ko": step.reason.ko, "reason_en": step.reason.en, "reversible": step.reversible}
+            for step in self.steps
+        ]
+        document["details"] = copy.deepcopy(self.details)
+        return document
 
     @classmethod
     def from_json(cls, document: dict[str, Json]) -> Layout:
-        """Make a layout from `to_json`'s values."""
-        raise NotImplementedError
+        """Make a layout from `to_json`'s values.
+
+        Raises:
+            InputError: The document is no layout.
+        """
+        try:
+            return cls._made_from(cast("dict[str, Any]", document))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                "not_a_layout",
+                ko="저장된 읽기 틀을 이해할 수 없어요.",
+                en="The saved reading template cannot be understood.",
+                next_ko="원본 파일에서 틀을 다시 만들어 주세요.",
+                next_en="Learn the template again from an original file.",
+                where={"reason": type(error).__name__},
+            ) from error
+
+    @classmethod
+    def _made_from(cls, document: dict[str, Any]) -> Layout:
+        return cls(
+            **{name: document[name] for name in _PLAIN_FIELDS},
+            columns=tuple(SourceColumn(**column) for column in document["columns"]),
+            long=LongColumns(**document["long"]) if document["long"] is not None else None,
+            steps=tuple(
+                ReadingStep(step["id"], Bilingual(step["reason_ko"], step["reason_en"]), step["reversible"])
+                for step in document["steps"]
+            ),
+            details=copy.deepcopy(document["details"]),
+        )
+
+
+_PLAIN_FIELDS = (
+    "format", "layout", "encoding", "separator", "decimal", "thousands", "preamble_lines", "header_rows", "units_row",
+    "time_column", "time_format", "zone", "zone_assumed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

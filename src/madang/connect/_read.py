@@ -1,0 +1,671 @@
+"""Reads a table by its layout: records become typed columns, flags, quarantine and duplicates, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from madang.connect import _times
+from madang.connect._learn import (
+    BAD_QUALITY_WORDS,
+    GOOD_WORDS,
+    UNCERTAIN_WORDS,
+    groups,
+    join_date_clock,
+)
+from madang.connect._remarks import finding
+from madang.connect._shape import TOTAL_WORDS, is_total, kind_of
+from madang.connect._tables import ROW, Chunk, Layout, ReadOptions, TableSource, Tally
+from madang.connect._text import Records, Repair
+from madang.connect._times import NO_TIME, Instants, ZoneClock
+from madang.connect._values import (
+    BAD_WORDS,
+    NO_OFFSET,
+    Clock,
+    ColumnRule,
+    Remarks,
+    convert_booleans,
+    convert_numbers,
+    convert_text,
+    fold,
+    instants_array,
+    joined_words,
+    read_clocks,
+    read_number,
+    to_instants,
+)
+from madang.connect._watch import EqualRecords, Rollovers, StandStill, TimeOrder, record_hashes, text_hash
+from madang.errors import Json
+from madang.plant import Finding, ValueFlag
+
+FLAGS = pa.schema([("row", pa.int64()), ("column", pa.string()), ("flag", pa.string()), ("original", pa.string())])
+QUARANTINE = pa.schema([("row", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
+DUPLICATES = pa.schema([("row", pa.int64()), ("of_row", pa.int64())])
+
+ARROW_TYPES: dict[str, Any] = {
+    "number": pa.float64(), "integer": pa.int64(), "text": pa.string(), "boolean": pa.bool_(), "time": pa.timestamp("us", "UTC"),
+}  # fmt: skip
+
+_ISO = frozenset(
+    {"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"}
+)
+
+Runs = Callable[[Sequence[Any], Repair | None], Iterator[Records]]
+"""Opens the records of a table anew: Arrow types that may be read directly, and the way to put a shifted record right."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class _Seen:
+    """Counts and examples of what was noticed, by kind and column."""
+
+    rows: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    words: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, column: str, row: int, word: str | None = None) -> None:
+        key = (kind, column)
+        self.rows[key] += 1
+        kept = self.examples.setdefault(key, [])
+        if len(kept) < 10:
+            kept.append(row)
+        if word is not None:
+            words = self.words.setdefault(key, Counter())
+            if word in words or len(words) < 50:
+                words[word] += 1
+
+
+@dataclass
+class _Values:
+    """Columns of a run of records while they are being judged."""
+
+    arrays: dict[str, Any]
+    remarks: dict[str, Remarks]
+    instants: dict[str, Instants]
+
+
+class Reader:
+    """One table being read by its layout. `chunks` is consumed once; `tally` and `findings` are complete after it."""
+
+    def __init__(
+        self,
+        source: TableSource,
+        layout: Layout,
+        runs: Runs,
+        options: ReadOptions,
+        found: Callable[[], Sequence[Finding]] = tuple,
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            source: The table.
+            layout: How it is read; `rules_of` holds for every column.
+            runs: Opens its records.
+            options: What the caller fixed.
+            found: Findings of those who prepared the table; asked for after reading.
+        """
+        self.source = source
+        self.layout = layout
+        self._runs = runs
+        self._options = options
+        self._found = found
+        self._plan = Plan.of(layout, options)
+        self._seen = _Seen()
+        self._tally = [0, 0, 0, 0]
+        self._zones: dict[str, ZoneClock] = {}
+        self._equal = EqualRecords()
+        self._order = TimeOrder()
+        self._still = StandStill({**self._plan.stuck, **self._plan.tag_stuck})
+        self._rollovers = Rollovers(self._plan.counters)
+        self._header = {fold(column.source_name) for column in layout.columns}
+        self._last_quarantine: tuple[int, str] | None = None
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of the records seen so far."""
+        return Tally(*self._tally)
+
+    @property
+    def schema(self) -> Any:  # noqa: ANN401 - pyarrow is untyped
+        """Arrow schema of the rows of every chunk."""
+        return pa.schema([(ROW, pa.int64()), *((column.name, ARROW_TYPES[column.type]) for column in self.layout.columns)])
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the records in source order, in bounded memory."""
+        for run in self._runs(self._plan.arrow_types(self.layout), self._plan.repair):
+            yield from self._chunks_of(run)
+
+    def _chunks_of(self, run: Records) -> Iterator[Chunk]:
+        size = self._options.chunk_rows
+        if run.count <= size:
+            yield self._chunk(run)
+            return
+        start = 0
+        waiting = list(run.quarantine)
+        while start < len(run.rows) or waiting:
+            part = run.part(start, min(start + size, len(run.rows)))
+            start += size
+            last = int(part.rows[-1]) if len(part.rows) and start < len(run.rows) else 2**62
+            part.quarantine = [entry for entry in waiting if entry[0] <= last]
+            waiting = [entry for entry in waiting if entry[0] > last]
+            yield self._chunk(part)
+
+    def _chunk(self, run: Records) -> Chunk:
+        values = self._values(run)
+        out = np.zeros(len(run.rows), dtype=bool)
+        quarantine = [*run.quarantine, *self._set_apart(run, values, out)]
+        for row, text in run.repaired:
+            self._seen.add("shifted_columns", "", row)
+            place = int(np.searchsorted(run.rows, row))
+            column = self.layout.columns[0].name
+            values.remarks.setdefault(column, Remarks()).add(place, ValueFlag.UNCERTAIN, text, "repaired")
+        self._judge_quality(run, values)
+        duplicates = self._equal_records(run, values, out)
+        self._stand_still(run, values, out)
+        self._watch_order(run, values, out)
+        return self._finish(run, values, out, sorted(quarantine), duplicates)
+
+    # ---- values
+
+    def _values(self, run: Records) -> _Values:
+        values = _Values({}, {}, {})
+        columns = dict(zip(self._plan.names, run.columns, strict=True))
+        if self._plan.joined is not None:
+            new, day, clock = self._plan.joined
+            columns[new] = join_date_clock(columns[day], columns[clock])
+        for column in self.layout.columns:
+            array, rule = columns[column.name], self._plan.rules[column.name]
+            if rule.type == "time":
+                self._instants(column.name, array, rule, values, run.rows)
+                continue
+            if pa.types.is_string(array.type):
+                converted = _convert(array, rule)
+                values.arrays[column.name] = converted.values
+                if converted.remarks.index:
+                    values.remarks[column.name] = converted.remarks
+            else:
+                values.arrays[column.name] = array
+        if self._plan.tag_codes:
+            self._tag_codes(values)
+        return values
+
+    def _instants(
+        self,
+        name: str,
+        array: Any,  # noqa: ANN401 - pyarrow is untyped
+        rule: ColumnRule,
+        values: _Values,
+        rows: npt.NDArray[np.int64],
+    ) -> None:
+        if pa.types.is_string(array.type):
+            clock = read_clocks(array, rule)
+        else:
+            clock = _typed_clock(array, rule)
+        zone = self._zones.setdefault(name, ZoneClock(self.layout.zone))
+        instants, doubtful = to_instants(clock, zone)
+        for index in np.flatnonzero(doubtful).tolist():
+            clock.remarks.add(index, ValueFlag.UNCERTAIN, str(_clock_text(int(clock.local[index]))), "daylight")
+        if rule.midnight:
+            early = np.flatnonzero((clock.local != NO_TIME) & (clock.local % _times.DAY_US == 0))
+            self._seen.rows["midnight_row", name] += len(early)
+            examples = self._seen.examples.setdefault(("midnight_row", name), [])
+            examples.extend(rows[early[: max(0, 10 - len(examples))]].tolist())
+        values.instants[name] = instants
+        values.arrays[name] = instants_array(instants)
+        if clock.remarks.index:
+            values.remarks[name] = clock.remarks
+
+    def _tag_codes(self, values: _Values) -> None:
+        assert self.layout.long is not None
+        name = self.layout.long.value
+        array = values.arrays[name]
+        numbers = pc.cast(array, pa.float64()).to_numpy(zero_copy_only=False)
+        bad = np.zeros(len(numbers), dtype=bool)
+        for tag, where in groups(pc.fill_null(values.arrays[self.layout.long.tag], "")).items():
+            codes = self._plan.tag_codes.get(tag)
+            if codes:
+                bad[where] = np.isin(numbers[where], codes)
+        self._withhold(values, name, np.flatnonzero(bad), ValueFlag.BAD, "bad_code")
+
+    def _withhold(self, values: _Values, name: str, indices: npt.NDArray[np.int64], flag: ValueFlag, note: str) -> None:
+        """Take values out of a column and remember what they were."""
+        if not len(indices):
+            return
+        array = values.arrays[name]
+        taken = array.take(pa.array(indices)).to_pylist()
+        remarks = values.remarks.setdefault(name, Remarks())
+        for index, value in zip(indices.tolist(), taken, strict=True):
+            if value is not None:
+                remarks.add(index, flag, _written(value), note)
+        mask = np.zeros(len(array), dtype=bool)
+        mask[indices] = True
+        values.arrays[name] = pc.if_else(pa.array(mask), pa.scalar(None, array.type), array)
+
+    # ---- records that are none
+
+    def _set_apart(self, run: Records, values: _Values, out: Mask) -> Iterator[tuple[int, str, str]]:
+        """Find totals rows, repeated headers and shifted records among records of ordinary width."""
+        suspects: set[int] = set()
+        strange: Counter[int] = Counter()
+        for remarks in values.remarks.values():
+            for index, note in zip(remarks.index, remarks.note, strict=True):
+                if note in ("bad_word", "bad_time", "type"):
+                    strange[index] += 1
+        suspects.update(strange)
+        for name in self._plan.names[:3]:
+            array = values.arrays[name]
+            if pa.types.is_string(array.type):
+                hits = pc.is_in(array, value_set=self._plan.total_words)
+                suspects.update(np.flatnonzero(hits.to_numpy(zero_copy_only=False)).tolist())
+        for index in sorted(suspects):
+            fields = run.fields(index)
+            row = int(run.rows[index])
+            reason = self._why_apart(fields, strange[index], run, values, index)
+            if reason is not None:
+                out[index] = True
+                yield row, reason, run.text(index)
+
+    def _why_apart(self, fields: list[str], strange: int, run: Records, values: _Values, index: int) -> str | None:
+        solid = [fold(cell) for cell in fields if cell.strip()]
+        if len(solid) >= 2 and all(cell in self._header for cell in solid) and self.layout.header_rows:
+            return "repeated_header"
+        if is_total(fields) and "totals_row" not in self._options.disabled:
+            return "totals_row"
+        hard = self._plan.hard
+        if strange >= 2 and strange >= 0.5 * hard:
+            if self._mend(fields, run, values, index):
+                return None
+            return "fields" if strange >= 0.8 * hard else None
+        return None
+
+    def _mend(self, fields: list[str], run: Records, values: _Values, index: int) -> bool:
+        mended = self._plan.repair(fields) if self._plan.repair is not None else None
+        if mended is None:
+            return False
+        run.repaired.append((int(run.rows[index]), run.text(index)))
+        single = Records(run.rows[index : index + 1], [pa.array([mended[place]], pa.string()) for place in run.used])
+        fresh = self._values(single)
+        for name, array in fresh.arrays.items():
+            mask = np.zeros(len(values.arrays[name]), dtype=bool)
+            mask[index] = True
+            values.arrays[name] = pc.replace_with_mask(values.arrays[name], pa.array(mask), array)
+            if name in values.instants:
+                values.instants[name][index] = fresh.instants[name][0]
+            remarks = values.remarks.get(name)
+            if remarks is not None:
+                values.remarks[name] = remarks.without(index)
+        return True
+
+    # ---- quality, duplicates, watches
+
+    def _judge_quality(self, run: Records, values: _Values) -> None:
+        for name, quality in self._plan.quality.items():
+            judged = _quality_words(values.arrays[quality])
+            bad, doubtful = judged == 2, judged == 1
+            array = values.arrays[name]
+            there = pc.is_valid(array).to_numpy(zero_copy_only=False)
+            self._withhold(values, name, np.flatnonzero(bad & there), ValueFlag.BAD, "quality")
+            remarks = values.remarks.setdefault(name, Remarks())
+            for index in np.flatnonzero(doubtful & there).tolist():
+                remarks.add(index, ValueFlag.UNCERTAIN, None, "quality")
+
+    def _equal_records(self, run: Records, values: _Values, out: Mask) -> dict[int, int]:
+        arrays = [values.arrays[column.name] for column in self.layout.columns]
+        hashes = record_hashes(arrays)
+        for place, column in enumerate(self.layout.columns):
+            remarks = values.remarks.get(column.name)
+            if remarks is not None:
+                for index, original in zip(remarks.index, remarks.original, strict=True):
+                    if original is not None:
+                        hashes[index] ^= text_hash(place, original)
+        keep = ~out
+        time = self.layout.time_column
+        times = values.instants[time][keep] if time is not None else None
+        earlier = self._equal.earlier(hashes[keep], run.rows[keep], times)
+        found = dict(zip(np.flatnonzero(keep)[earlier > 0].tolist(), earlier[earlier > 0].tolist(), strict=True))
+        kind = self._plan.duplicates
+        for index in found:
+            self._seen.add(kind, "", int(run.rows[index]))
+        if kind != "duplicate_rows":
+            return {}
+        for index in found:
+            out[index] = True
+        return {int(run.rows[index]): of_row for index, of_row in found.items()}
+
+    def _stand_still(self, run: Records, values: _Values, out: Mask) -> None:
+        long = self.layout.long
+        if long is not None:
+            if not self._plan.tag_stuck:
+                return
+            numbers = pc.cast(values.arrays[long.value], pa.float64()).to_numpy(zero_copy_only=False)
+            for tag, where in groups(pc.fill_null(values.arrays[long.tag], "")).items():
+                where = where[~out[where]]
+                self._mark_stuck(run, values, long.value, where[self._still.beyond(tag, numbers[where])])
+            return
+        keep = np.flatnonzero(~out)
+        for name in self._plan.stuck:
+            numbers = pc.cast(values.arrays[name], pa.float64()).to_numpy(zero_copy_only=False)[keep]
+            self._mark_stuck(run, values, name, keep[self._still.beyond(name, numbers)])
+        for name in self._plan.counters:
+            numbers = pc.cast(values.arrays[name], pa.float64()).to_numpy(zero_copy_only=False)[keep]
+            self._rollovers.see(name, numbers, run.rows[keep])
+
+    def _mark_stuck(self, run: Records, values: _Values, name: str, indices: npt.NDArray[np.int64]) -> None:
+        if not len(indices):
+            return
+        remarks = values.remarks.setdefault(name, Remarks())
+        for index in indices.tolist():
+            remarks.add(index, ValueFlag.STUCK, None, "stuck")
+
+    def _watch_order(self, run: Records, values: _Values, out: Mask) -> None:
+        time = self.layout.time_column
+        if time is None:
+            return
+        keep = np.flatnonzero(~out)
+        times, rows = values.instants[time][keep], run.rows[keep]
+        if not self._plan.order_by:
+            self._order.see(times, rows, None)
+            return
+        texts = pc.fill_null(pc.cast(values.arrays[self._plan.order_by[0]], pa.string()), "").take(pa.array(keep))
+        self._order.see(times, rows, groups(texts))
+
+    # ---- one chunk
+
+    def _finish(
+        self, run: Records, values: _Values, out: Mask, quarantine: list[tuple[int, str, str]], duplicates: dict[int, int]
+    ) -> Chunk:
+        keep = pa.array(~out) if out.any() else None
+        arrays = [pa.array(run.rows), *(values.arrays[column.name] for column in self.layout.columns)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        kept = batch.filter(keep) if keep is not None else batch
+        for row, reason, text in quarantine:
+            self._seen.add(f"quarantine:{reason}", "", row)
+            self._last_quarantine = (row, text)
+        flags = self._flags(run, values, out)
+        counts = (kept.num_rows, len(quarantine), len(duplicates))
+        self._tally[0] += sum(counts)
+        for place, count in enumerate(counts, start=1):
+            self._tally[place] += count
+        return Chunk(
+            kept,
+            flags,
+            pa.RecordBatch.from_arrays([pa.array(list(part)) for part in zip(*quarantine, strict=True)], schema=QUARANTINE)
+            if quarantine
+            else pa.RecordBatch.from_pylist([], QUARANTINE),
+            pa.RecordBatch.from_arrays([pa.array(list(duplicates)), pa.array(list(duplicates.values()))], schema=DUPLICATES)
+            if duplicates
+            else pa.RecordBatch.from_pylist([], DUPLICATES),
+        )
+
+    def _flags(self, run: Records, values: _Values, out: Mask) -> Any:  # noqa: ANN401 - pyarrow is untyped
+        rows: list[int] = []
+        names: list[str] = []
+        flags: list[str] = []
+        originals: list[str | None] = []
+        for column in self.layout.columns:
+            remarks = values.remarks.get(column.name)
+            if remarks is None:
+                continue
+            for place in np.argsort(np.array(remarks.index, dtype=np.int64), kind="stable").tolist():
+                index = remarks.index[place]
+                if out[index]:
+                    continue
+                row = int(run.rows[index])
+                rows.append(row)
+                names.append(column.name)
+                flags.append(remarks.flag[place])
+                originals.append(remarks.original[place])
+                self._seen.add(remarks.note[place], column.name, row, remarks.original[place])
+        return pa.RecordBatch.from_arrays(
+            [pa.array(rows, pa.int64()), pa.array(names, pa.string()), pa.array(flags, pa.string()), pa.array(originals, pa.string())],
+            schema=FLAGS,
+        )
+
+    # ---- findings
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed about the table so far."""
+        return (*self._found(), *self._row_findings(), *self._cell_findings())
+
+    def _row_findings(self) -> Iterator[Finding]:
+        for kind in ("duplicate_rows", "duplicate_kept", "duplicate_asked", "shifted_columns"):
+            rows = self._seen.rows[kind, ""]
+            if rows:
+                undo = kind if kind in ("duplicate_rows", "shifted_columns") else None
+                yield finding(kind, rows, self._seen.examples[kind, ""], undo=undo)
+        for reason, kind in (("totals_row", "totals_row"), ("repeated_header", "repeated_header"), ("truncated", "truncated")):
+            rows = self._seen.rows[f"quarantine:{reason}", ""]
+            if rows:
+                yield finding(kind, rows, self._seen.examples[f"quarantine:{reason}", ""], undo=kind if kind == "totals_row" else None)
+        others = [
+            key for key in self._seen.rows
+            if key[0].startswith("quarantine:") and key[0][11:] not in ("totals_row", "repeated_header", "truncated")
+        ]  # fmt: skip
+        if others:
+            examples = sorted(row for key in others for row in self._seen.examples[key])
+            reasons: dict[str, Json] = {key[0][11:]: self._seen.rows[key] for key in others}
+            yield finding("unreadable_rows", sum(self._seen.rows[key] for key in others), examples, facts={"reasons": reasons})
+        if self._order.behind:
+            facts: dict[str, Json] = {"steps_back": self._order.steps_back}
+            yield finding("out_of_order", self._order.behind, self._order.examples, self.layout.time_column, facts=facts)
+        if self._order.set_back:
+            yield finding("clock_skew", self._order.set_back, self._order.set_back_examples, self.layout.time_column)
+
+    def _cell_findings(self) -> Iterator[Finding]:
+        by_kind = {
+            "midnight_row": ("midnight_row",), "daylight_saving": ("daylight",), "bad_value_code": ("bad_word", "bad_code", "missing_word"),
+            "bad_quality": ("quality",), "censored_value": ("censored",), "mixed_units": ("unit", "unit_unknown"), "mixed_decimal": ("decimal",),
+            "formula_cell": ("formula",), "type_change": ("type",), "bad_time": ("bad_time",), "stuck_values": ("stuck",),
+        }  # fmt: skip
+        for kind, notes in by_kind.items():
+            for column in self.layout.columns:
+                keys = [(note, column.name) for note in notes if self._seen.rows[note, column.name]]
+                if not keys:
+                    continue
+                rows = sum(self._seen.rows[key] for key in keys)
+                examples = sorted(row for key in keys for row in self._seen.examples[key])[:10]
+                words = [word for key in keys for word, _ in self._seen.words.get(key, Counter()).most_common(8)]
+                rule = self._plan.rules[column.name]
+                shown = (rule.unit or "") if kind == "mixed_units" else joined_words(words)
+                facts: dict[str, Json] = {"words": list[Json](words)} if kind == "bad_value_code" else {}
+                undo = f"midnight_row:{column.name}" if kind == "midnight_row" else None
+                if kind == "bad_value_code" and ("bad_code", column.name) in keys:
+                    undo = f"bad_codes:{column.name}"
+                yield finding(kind, rows, examples, column.name, shown, undo, facts)
+        for name, rows in self._rollovers.counts.items():
+            yield finding("counter_rollover", rows, self._rollovers.rows[name], name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decisions of a layout in the form the reader works with."""
+
+    names: tuple[str, ...]
+    """Columns in the order in which the records bring them."""
+    rules: dict[str, ColumnRule]
+    joined: tuple[str, str, str] | None
+    quality: dict[str, str]
+    duplicates: str
+    order_by: tuple[str, ...]
+    stuck: dict[str, list[float]]
+    counters: dict[str, float]
+    tag_codes: dict[str, list[float]]
+    tag_stuck: dict[str, list[float]]
+    repair: Repair | None
+    hard: int
+    """Columns whose cells must be numbers or times."""
+    total_words: Any
+
+    @classmethod
+    def of(cls, layout: Layout, options: ReadOptions) -> Plan:
+        """Read the plan out of a layout, without the decisions that were undone."""
+        details = cast("dict[str, Any]", layout.details)
+        rules = rules_of(layout)
+        for name, rule in rules.items():
+            rules[name] = _without(rule, name, options)
+        joined = tuple(details["joined"]) if details.get("joined") else None
+        names = tuple(column.name for column in layout.columns if joined is None or column.name != joined[0])
+        duplicates = "duplicate_rows" if details.get("key") else "duplicate_kept"
+        if details.get("key") and (options.keep_duplicates or "duplicate_rows" in options.disabled):
+            duplicates = "duplicate_asked"
+        hard = sum(rule.type in ("number", "integer", "time") for name, rule in rules.items() if name in names)
+        repair = None if "shifted_columns" in options.disabled else _repairer(layout, rules, names)
+        words = sorted({form for word in TOTAL_WORDS for form in (word, word.upper(), word.capitalize(), word.title(), word + ":")})
+        return cls(
+            names, rules, cast("tuple[str, str, str] | None", joined), dict(details.get("quality") or {}), duplicates,
+            tuple(details.get("order_by") or ()), dict(details.get("stuck") or {}), dict(details.get("counters") or {}),
+            dict(details.get("tag_codes") or {}), dict(details.get("tag_stuck") or {}), repair, hard, pa.array(words, pa.string()),
+        )  # fmt: skip
+
+    def arrow_types(self, layout: Layout) -> list[Any]:
+        """Return the Arrow type in which each column may be read at once, None where its texts are needed."""
+        out: list[Any] = []
+        parts = set(self.joined[1:]) if self.joined else set()
+        for name in self.names:
+            rule = self.rules[name]
+            plain = rule.decimal == layout.decimal and rule.thousands is None and not rule.cell_units and not rule.bad_codes
+            if name in parts:
+                out.append(None)
+            elif rule.type == "number" and plain and name not in self.quality and not self.tag_codes:
+                out.append(pa.float64())
+            elif rule.type == "integer" and plain and name not in self.quality:
+                out.append(pa.int64())
+            elif rule.type == "time" and rule.formats and rule.formats[0] in _ISO:
+                out.append(pa.timestamp("us"))
+            else:
+                out.append(None)
+        return out
+
+
+def rules_of(layout: Layout) -> dict[str, ColumnRule]:
+    """Return the rule of each column of a layout."""
+    stored = cast("dict[str, dict[str, Json]]", layout.details.get("rules") or {})
+    return {
+        column.name: ColumnRule.from_json(stored[column.name]) if column.name in stored else ColumnRule(column.type)
+        for column in layout.columns
+    }
+
+
+def _without(rule: ColumnRule, name: str, options: ReadOptions) -> ColumnRule:
+    if f"midnight_row:{name}" in options.disabled:
+        rule = replace(rule, midnight=False)
+    if f"bad_codes:{name}" in options.disabled:
+        rule = replace(rule, bad_codes=())
+    return rule
+
+
+def _convert(array: Any, rule: ColumnRule) -> Any:  # noqa: ANN401 - pyarrow is untyped
+    if rule.type == "text":
+        return convert_text(array)
+    if rule.type == "boolean":
+        return convert_booleans(array)
+    return convert_numbers(array, rule)
+
+
+def _typed_clock(array: Any, rule: ColumnRule) -> Clock:  # noqa: ANN401 - pyarrow is untyped
+    local = pc.fill_null(array.cast(pa.int64()), NO_TIME).to_numpy(zero_copy_only=False).copy()
+    if rule.midnight:
+        early = (local != NO_TIME) & (local % _times.DAY_US == 0)
+        local[early] += _times.DAY_US
+    return Clock(local, np.full(len(local), NO_OFFSET, dtype=np.int32), Remarks())
+
+
+def _clock_text(local: int) -> str:
+    return str(np.datetime64(local, "us")).replace("T", " ")
+
+
+def _written(value: float | int | str | bool) -> str:
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _quality_words(array: Any) -> npt.NDArray[np.int8]:  # noqa: ANN401 - pyarrow is untyped
+    """Return 0 (good), 1 (uncertain) or 2 (bad) for quality codes of OPC and for words."""
+    encoded = pc.cast(array, pa.string()).dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    known = np.array([_quality(word) for word in encoded.dictionary.to_pylist()] + [1], dtype=np.int8)
+    out: npt.NDArray[np.int8] = known[codes]
+    return out
+
+
+def _quality(word: str) -> int:
+    folded = fold(word)
+    if folded.isdigit():
+        # OPC: the two highest of eight bits say good (11), uncertain (01) or bad (00).
+        return {3: 0, 1: 1}.get((int(folded) & 0xFF) >> 6, 2) if int(folded) < 2**16 else 2
+    if folded in GOOD_WORDS:
+        return 0
+    if folded in UNCERTAIN_WORDS:
+        return 1
+    return 2 if folded in BAD_QUALITY_WORDS or folded in BAD_WORDS else 1
+
+
+def _repairer(layout: Layout, rules: dict[str, ColumnRule], names: Sequence[str]) -> Repair | None:
+    """Return the way to put a shifted record right: exactly one arrangement must make every cell fit its column."""
+    text = cast("dict[str, Any]", layout.details.get("text") or {})
+    if not text:
+        return None
+    width, used = int(text["width"]), [int(place) for place in text["used"]]
+    by_place = {place: rules[name] for place, name in zip(used, names, strict=True)}
+    ranges = cast("dict[str, list[float]]", layout.details.get("ranges") or {})
+    bounds = {place: ranges[name] for place, name in zip(used, names, strict=True) if name in ranges}
+    hard = [place for place, rule in by_place.items() if rule.type in ("number", "integer", "time")]
+    if len(hard) < 2:
+        return None
+
+    def fits(fields: list[str]) -> bool:
+        return all(_cell_fits(fields[place], rule, bounds.get(place)) for place, rule in by_place.items())
+
+    def repair(fields: list[str]) -> list[str] | None:
+        candidates = [list(kept) for kept in dict.fromkeys(map(tuple, _arrangements(fields, width)))]
+        fitting = [candidate for candidate in candidates if fits(candidate)]
+        return fitting[0] if len(fitting) == 1 else None
+
+    return repair
+
+
+def _arrangements(fields: list[str], width: int) -> Iterator[list[str]]:
+    """Yield the records that a record shifted by one field may have been."""
+    if len(fields) == width + 1:
+        for place, cell in enumerate(fields):
+            if not cell.strip():
+                yield [*fields[:place], *fields[place + 1 :]]
+    elif len(fields) == width:
+        for place, cell in enumerate(fields):
+            if not cell.strip():
+                yield [*fields[:place], *fields[place + 1 :], ""]
+        if not fields[-1].strip():
+            yield ["", *fields[:-1]]
+    elif len(fields) == width - 1:
+        for place in range(width):
+            yield [*fields[:place], "", *fields[place:]]
+
+
+def _cell_fits(cell: str, rule: ColumnRule, bounds: Sequence[float] | None) -> bool:
+    text = cell.strip()
+    if not text:
+        return True
+    if rule.type == "text":
+        # A number or an instant in a column of words is a sign that the record is still shifted.
+        return not _looks_typed(text)
+    if rule.type == "boolean":
+        return not _looks_typed(text)
+    if rule.type == "time":
+        clock = read_clocks(pa.array([text]), rule)
+        return int(clock.local[0]) != NO_TIME
+    value = read_number(text, rule).value
+    if value is None:
+        return fold(text) in BAD_WORDS
+    return bounds is None or bounds[0] <= float(value) <= bounds[1]
+
+
+def _looks_typed(text: str) -> bool:
+    return kind_of(text) in ("number", "time")
