@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from madang.connect._cells import Cell, CellTable
 from madang.connect._discover import find_tables
-from madang.connect._open import open_table
+from madang.connect._open import fits, open_table
 from madang.connect._tables import (
     ROW,
     CellType,
@@ -20,6 +20,7 @@ from madang.connect._tables import (
     TableSource,
     Tally,
 )
+from madang.connect._template import Misfit
 
 __all__ = [
     "ROW",
@@ -30,6 +31,7 @@ __all__ = [
     "FileFormat",
     "Layout",
     "LongColumns",
+    "Misfit",
     "ReadOptions",
     "ReadingStep",
     "SourceColumn",
@@ -38,5 +40,6 @@ __all__ = [
     "TableSource",
     "Tally",
     "find_tables",
+    "fits",
     "open_table",
 ]

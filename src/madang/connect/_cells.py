@@ -39,3 +39,17 @@ class CellTable:
     """How many rows at the start are header, when the container knows (merged cells); None leaves it to the engine."""
     arrow: Callable[[], Iterator[pa.RecordBatch]] | None = None
     """Fast path of a typed columnar container: batches with one column per `header` name, in that order."""
+
+
+class UnreadRow(list[Cell]):
+    """A record that its container could not take apart: `CellTable.rows` yields it in its place, so that it is counted.
+
+    It belongs into quarantine. As a list it holds the one cell of its original text.
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__([text])
+        self.text = text
+        """The original record."""
+        self.reason = reason
+        """Short word, such as ``json`` or ``width``."""

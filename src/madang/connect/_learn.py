@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -104,23 +104,26 @@ class Sample:
         return [text.strip() for text in texts.to_pylist() if text and text.strip()]
 
 
-def learn(sample: Sample, units: Sequence[str | None], separator: str | None) -> Learned:
+def learn(
+    sample: Sample, units: Sequence[str | None], natives: Collection[str] = ()
+) -> Learned:
     """Find out how the columns of a table are written.
 
     Args:
         sample: Records as text.
         units: Unit of each column where header or units row give one.
-        separator: Separator of the text, which says what a doubtful mark means.
+        natives: Columns whose container keeps numbers as numbers, so that their decimal mark is a point.
     """
     cells = {name: sample.cells(name) for name in sample.names}
-    decimal = _file_decimal([cells[name] for name in sample.names], separator)
+    decimal = _file_decimal([cells[name] for name in sample.names])
     learned = Learned({})
     clocks: dict[str, str] = {}
     for name, unit in zip(sample.names, units, strict=True):
         rule = _time_rule(sample, name, cells[name], learned)
         if rule is None and (written := _clock_format(cells[name])) is not None:
             clocks[name] = written
-        learned.rules[name] = rule or _value_rule(sample, name, cells[name], unit, decimal, separator)
+        mark = "." if name in natives else None
+        learned.rules[name] = rule or _value_rule(cells[name], unit, mark or decimal, mark)
     _join_date_and_clock(learned, clocks, sample)
     learned.time_column = _main_time(sample, learned, cells)
     _find_long(sample, learned, cells)
@@ -200,7 +203,7 @@ def _vote_groups(votes: _Votes, text: str, mark: str, other: str) -> None:
         votes.maybe_dot += 1
 
 
-def _file_decimal(columns: Sequence[Sequence[str]], separator: str | None) -> str:
+def _file_decimal(columns: Sequence[Sequence[str]]) -> str:
     comma = dot = 0
     for cells in columns:
         if cells and _times.format_of(cells[0]) is None:
@@ -212,7 +215,7 @@ def _file_decimal(columns: Sequence[Sequence[str]], separator: str | None) -> st
     return "."
 
 
-def _marks(votes: _Votes, decimal: str, separator: str | None, cells: Sequence[str]) -> tuple[str, str | None]:
+def _marks(votes: _Votes, decimal: str, cells: Sequence[str]) -> tuple[str, str | None]:
     """Return decimal mark and thousands mark of one column."""
     comma = votes.comma_decimal + votes.dot_groups
     dot = votes.dot_decimal + votes.comma_groups
@@ -238,16 +241,14 @@ def _short_whole(cells: Sequence[str], mark: str) -> bool:
     return whole > 0 and all(mark not in cell or len(cell.rpartition(mark)[2]) == 3 for cell in cells)
 
 
-def _value_rule(
-    sample: Sample, name: str, cells: Sequence[str], unit: str | None, decimal: str, separator: str | None
-) -> ColumnRule:
+def _value_rule(cells: Sequence[str], unit: str | None, decimal: str, native: str | None) -> ColumnRule:
     solid = [cell for cell in cells if fold(cell) not in MISSING_WORDS]
     if not solid:
         return ColumnRule("number" if cells and unit else "text", unit=unit)
     folded = {fold(cell) for cell in solid[:2000]}
     if is_boolean(folded) and len(folded) <= 4:
         return ColumnRule("boolean")
-    mark, thousands = _marks(_votes(solid), decimal, separator, solid)
+    mark, thousands = _marks(_votes(solid), decimal, solid) if native is None else (native, None)
     cell_unit = _cell_unit(solid)
     rule = ColumnRule("number", mark, thousands, unit or cell_unit, cell_unit is not None)
     read = [read_number(cell, rule) for cell in solid]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from madang.connect import _times
+from madang.connect._cellread import fits_cells, open_cell_table
 from madang.connect._discover import open_bytes
 from madang.connect._encoding import FoundEncoding, find_encoding
+from madang.connect._layouts import columns_for, found_by_learning, unique_names, with_learned
 from madang.connect._learn import Learned, Sample, learn
-from madang.connect._read import Reader
-from madang.connect._remarks import finding, step
+from madang.connect._read import Reader, rules_of
+from madang.connect._remarks import finding
 from madang.connect._shape import (
     FIXED,
     WHITESPACE,
@@ -28,15 +27,14 @@ from madang.connect._shape import (
 from madang.connect._tables import (
     FileFormat,
     Layout,
-    ReadingStep,
     ReadOptions,
-    SourceColumn,
     TableReader,
     TableSource,
 )
+from madang.connect._template import Located, Misfit, locate
 from madang.connect._text import Records, Repair, TextTable
 from madang.errors import InputError, Json
-from madang.plant import Finding, split_unit
+from madang.plant import Finding
 
 HEAD = 1 << 20
 """Bytes at the start of a file from which separator and header are found out."""
@@ -64,28 +62,13 @@ def open_table(
     if source.size == 0:
         raise empty_file()
     if source.format not in _TEXT_FORMATS:
-        return _open_cells(source, options, template)
+        return open_cell_table(source, options, template)
     text = _probe(source, template)
     if text is None:
         raise no_table("empty")
     if template is not None:
         return _with_template(source, text, options, template)
     return _learned(source, text, options)
-
-
-def _open_cells(source: TableSource, options: ReadOptions, template: Layout | None) -> TableReader:
-    try:
-        from madang.connect import _openers  # type: ignore[attr-defined]
-    except ImportError:
-        raise InputError(
-            "format_not_read",
-            ko=f"{source.format} 형식은 아직 읽을 수 없어요.",
-            en=f"Files of the format {source.format} cannot be read yet.",
-            next_ko="CSV로 내보내서 다시 시도해 주세요.",
-            next_en="Export the table as CSV and try again.",
-            where={"source": source.source},
-        ) from None
-    raise NotImplementedError(_openers)
 
 
 def empty_file() -> InputError:
@@ -178,9 +161,10 @@ def _learned(source: TableSource, probe: Probe, options: ReadOptions) -> TableRe
     if not sample.rows and not any(part.quarantine for part in parts):
         learned = Learned({name: _default_rule() for name in names})
     else:
-        learned = learn(sample, shape.units, separator.sign)
+        learned = learn(sample, shape.units)
     layout = _layout(_format(separator), probe, separator, shape, comment, names, learned, options)
-    return _text_reader(source, table, layout, options, _found_by_learning(learned, layout, table))
+    by_learning = found_by_learning(learned, layout)
+    return _text_reader(source, table, layout, options, lambda: (*by_learning(), *_mixed_encoding(table)))
 
 
 def _default_rule() -> Any:  # noqa: ANN401 - returns a ColumnRule
@@ -205,13 +189,18 @@ def _is_commented_header(lines: Sequence[str]) -> bool:
 
 
 def _shape(probe: Probe, separator: Separator, comment: str | None) -> TableShape:
-    lines = probe.lines[:3000]
+    return find_shape(_rows(probe.lines, separator, comment))
+
+
+def _rows(lines: Sequence[str], separator: Separator, comment: str | None) -> list[list[str]]:
+    """Return the physical rows at the start of a text; blank lines and comments are empty rows."""
+    lines = lines[:3000]
     parted = records(lines) if separator.sign not in (WHITESPACE, FIXED) else enumerate(lines)
     rows: list[list[str]] = []
     for _, text in parted:
         blank = not text.strip() or (comment is not None and text.lstrip().startswith(comment))
         rows.append([] if blank else split_line(text, separator.sign, separator.widths))
-    return find_shape(rows)
+    return rows
 
 
 def _sample_parts(source: TableSource, table: TextTable) -> Iterator[Records]:
@@ -230,21 +219,6 @@ def _sample_parts(source: TableSource, table: TextTable) -> Iterator[Records]:
     for share in (0.3, 0.6):
         yield table.segment(int(source.size * share), 2 << 20)
     yield table.segment(max(0, source.size - (2 << 20)), 2 << 20)
-
-
-def unique_names(source_names: Sequence[str]) -> tuple[str, ...]:
-    """Return one name per column: the header without its unit, made unique."""
-    bare = [split_unit(" ".join(name.split()))[0] for name in source_names]
-    full = [" ".join(name.split()) for name in source_names]
-    names = [short if bare.count(short) == 1 else long for short, long in zip(bare, full, strict=True)]
-    out: list[str] = []
-    for name in names:
-        name = name if name != "_row" else "_row_"
-        candidate, number = name, 2
-        while candidate in out:
-            candidate, number = f"{name}_{number}", number + 1
-        out.append(candidate)
-    return tuple(out)
 
 
 def _format(separator: Separator) -> FileFormat:
@@ -266,12 +240,13 @@ def _layout(
     options: ReadOptions,
 ) -> Layout:
     text: dict[str, Json] = {
-        "used": list[Json](shape.used), "width": shape.width, "ragged": shape.ragged, "comment": comment,
-        "newline": probe.newline.decode(), "widths": [list[Json](span) for span in separator.widths],
-    }  # fmt: skip
+        **_shape_details(shape),
+        "comment": comment,
+        "widths": [list[Json](span) for span in separator.widths],
+    }
     layout = Layout(
         format=kind,
-        columns=_columns(shape.names, names, shape.units, learned),
+        columns=columns_for(shape.names, names, shape.units, learned),
         encoding=probe.encoding.name,
         separator=separator.sign,
         preamble_lines=shape.preamble,
@@ -282,91 +257,19 @@ def _layout(
     return with_learned(layout, learned, options)
 
 
-def _columns(
-    source_names: Sequence[str], names: Sequence[str], units: Sequence[str | None], learned: Learned
-) -> tuple[SourceColumn, ...]:
-    columns = [
-        SourceColumn(source, name, learned.rules[name].type, unit or learned.rules[name].unit)
-        for source, name, unit in zip(source_names, names, units, strict=True)
-    ]
-    if learned.joined is not None:
-        new, day, clock = learned.joined
-        columns.append(SourceColumn(f"{day} + {clock}", new, "time"))
-    return tuple(columns)
-
-
-def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layout:
-    """Return the layout with everything that was learned about its columns."""
-    numbers = [rule for rule in learned.rules.values() if rule.type in ("number", "integer")]
-    commas = sum(rule.decimal == "," for rule in numbers)
-    grouped = [rule.thousands for rule in numbers if rule.thousands is not None]
-    time = learned.rules[learned.time_column] if learned.time_column is not None else None
-    silent = time is not None and not _says_zone(time.formats)
-    details: dict[str, Json] = {
-        **layout.details,
-        "rules": {name: rule.to_json() for name, rule in learned.rules.items()},
-        "quality": dict[str, Json](learned.quality),
-        "joined": list[Json](learned.joined) if learned.joined else None,
-        "key": learned.key,
-        "order_by": list[Json](learned.order_by),
-        "stuck": {name: list[Json](limits) for name, limits in learned.stuck.items()},
-        "counters": dict[str, Json](learned.counters),
-        "tag_codes": {tag: list[Json](codes) for tag, codes in learned.tag_codes.items()},
-        "tag_stuck": {tag: list[Json](limits) for tag, limits in learned.tag_stuck.items()},
+def _shape_details(shape: TableShape) -> dict[str, Json]:
+    return {
+        "used": list[Json](shape.used),
+        "width": shape.width,
+        "ragged": shape.ragged,
+        "header_fields": shape.header_fields,
     }
-    return replace(
-        layout,
-        layout="long" if learned.long is not None else layout.layout,
-        decimal="," if commas > len(numbers) / 2 else ".",
-        thousands=max(set(grouped), key=grouped.count) if grouped else None,
-        time_column=learned.time_column,
-        time_format=time.formats[0] if time is not None else None,
-        zone=options.zone if silent or time is None else "UTC",
-        zone_assumed=silent and not options.zone_given,
-        long=learned.long,
-        steps=(*layout.steps, *_steps(learned, options, silent)),
-        details=details,
-    )
 
 
-def _says_zone(formats: Sequence[str]) -> bool:
-    return formats[0] in _times.EPOCHS or "%z" in formats[0]
-
-
-def _steps(learned: Learned, options: ReadOptions, silent: bool) -> Iterator[ReadingStep]:
-    if silent and not options.zone_given:
-        yield step("zone", learned.time_column, options.zone, reversible=False)
-    if learned.joined is not None:
-        yield step("date_and_clock", learned.joined[0], reversible=False)
-    for name in [*learned.evidence, *learned.ambiguous]:
-        yield step("date_order", name, reversible=False)
-    if learned.time_column is not None and learned.rules[learned.time_column].midnight:
-        yield step("midnight_row", learned.time_column)
-    for name, rule in learned.rules.items():
-        if rule.bad_codes:
-            yield step("bad_codes", name)
-    for name in learned.quality:
-        yield step("quality", name, reversible=False)
-    if learned.key:
-        yield step("duplicate_rows")
-
-
-def _found_by_learning(learned: Learned, layout: Layout, table: TextTable | None) -> Any:  # noqa: ANN401 - a callable
-    def found() -> Iterator[Finding]:
-        for name, rows in learned.ambiguous.items():
-            order = {"ymd": "year-month-day", "dmy": "day-month-year", "mdy": "month-day-year"}[learned.rules[name].order]
-            yield finding("ambiguous_date", rows, (), name, order)
-        for column in layout.columns:
-            formats = learned.rules[column.name].formats if column.name in learned.rules else ()
-            if len({re.sub(r"\.?%f|%z", "", written) for written in formats}) > 1:
-                yield finding("format_change", 0, (), column.name, ", ".join(formats[:4]))
-        if table is not None and table.mixed.lines:
-            yield finding(
-                "mixed_encoding", table.mixed.lines, (), word=", ".join(sorted(table.mixed.encodings)),
-                facts={"lines": list[Json](table.mixed.examples)},
-            )  # fmt: skip
-
-    return lambda: tuple(found())
+def _mixed_encoding(table: TextTable) -> Iterator[Finding]:
+    if table.mixed.lines:
+        facts: dict[str, Json] = {"lines": list[Json](table.mixed.examples)}
+        yield finding("mixed_encoding", table.mixed.lines, (), word=", ".join(sorted(table.mixed.encodings)), facts=facts)
 
 
 def _text_reader(
@@ -384,16 +287,60 @@ def _text_reader(
 
 
 def _with_template(source: TableSource, probe: Probe, options: ReadOptions, template: Layout) -> TableReader:
-    text = cast("dict[str, Any]", template.details["text"])
-    separator = Separator(str(template.separator), tuple(tuple(span) for span in text["widths"]))
-    misfit, shape = _fit(probe, template, separator, text)
-    if misfit is not None:
-        raise misfit
-    table = TextTable(lambda: open_bytes(source), probe.encoding, separator, shape, probe.newline, text["comment"])
-    layout = replace(template, encoding=probe.encoding.name, preamble_lines=shape.preamble)
-    learned = Learned({})
-    return _text_reader(source, table, layout, options, _found_by_learning(learned, replace(layout, columns=()), table))
+    separator, located = _lay_over(source, probe, template)
+    misfit = located.misfit
+    if misfit is not None and misfit.blocking:
+        raise misfit.error(source.source)
+    comment = _text_details(template)["comment"]
+    table = TextTable(lambda: open_bytes(source), probe.encoding, separator, located.shape, probe.newline, comment)
+    details = {**template.details, "text": {**_text_details(template), **_shape_details(located.shape)}}
+    layout = replace(template, encoding=probe.encoding.name, preamble_lines=located.shape.preamble, details=details)
+    added = misfit.added if misfit is not None else ()
+
+    def found() -> tuple[Finding, ...]:
+        return (*(finding("added_column", 0, (), name) for name in added), *_mixed_encoding(table))
+
+    return _text_reader(source, table, layout, options, found)
 
 
-def _fit(probe: Probe, template: Layout, separator: Separator, text: dict[str, Any]) -> tuple[InputError | None, TableShape]:
-    raise NotImplementedError(json)
+def _text_details(template: Layout) -> dict[str, Any]:
+    return cast("dict[str, Any]", template.details["text"])
+
+
+def _lay_over(source: TableSource, probe: Probe, template: Layout) -> tuple[Separator, Located]:
+    """Lay a template over the start of a text."""
+    text = _text_details(template)
+    separator = Separator(str(template.separator), tuple((int(a), int(b)) for a, b in text["widths"]))
+    located = locate(_rows(probe.lines, separator, text["comment"]), template, rules_of(template), text["width"], text["header_fields"])
+    if located.misfit is not None and (not located.misfit.header or len(located.misfit.missing) > 0.5 * len(template.columns)):
+        try:
+            other = find_separator(probe.lines[:2000])
+        except InputError:
+            return separator, located
+        if other.sign != separator.sign:
+            width = max(map(len, _rows(probe.lines[:200], other, text["comment"])), default=0)
+            again = locate(_rows(probe.lines, other, text["comment"]), template, rules_of(template), width, width)
+            if again.misfit is None or (again.misfit.header and len(again.misfit.missing) < len(template.columns)):
+                misfit = replace(again.misfit or Misfit(), separator=(separator.sign, other.sign), types=())
+                return separator, replace(located, misfit=misfit)
+    return separator, located
+
+
+def fits(source: TableSource, template: Layout) -> Misfit | None:
+    """Say where a file does not fit the template of its kind; None when it fits in everything.
+
+    Args:
+        source: A table that `find_tables` found.
+        template: Layout learned from an earlier table.
+
+    Raises:
+        InputError: The source is no table at all.
+    """
+    if source.size == 0:
+        raise empty_file()
+    if template.format not in _TEXT_FORMATS or source.format not in _TEXT_FORMATS:
+        return fits_cells(source, template)
+    probe = _probe(source, template)
+    if probe is None:
+        raise no_table("empty")
+    return _lay_over(source, probe, template)[1].misfit

@@ -424,10 +424,9 @@ class Reader:
                 flags.append(remarks.flag[place])
                 originals.append(remarks.original[place])
                 self._seen.add(remarks.note[place], column.name, row, remarks.original[place])
-        return pa.RecordBatch.from_arrays(
-            [pa.array(rows, pa.int64()), pa.array(names, pa.string()), pa.array(flags, pa.string()), pa.array(originals, pa.string())],
-            schema=FLAGS,
-        )
+        columns = [pa.array(rows, pa.int64()), pa.array(names, pa.string()), pa.array(flags, pa.string())]
+        order = pa.array(np.argsort(np.array(rows, dtype=np.int64), kind="stable"))
+        return pa.RecordBatch.from_arrays([*columns, pa.array(originals, pa.string())], schema=FLAGS).take(order)
 
     # ---- findings
 
@@ -576,7 +575,8 @@ def _typed_clock(array: Any, rule: ColumnRule) -> Clock:  # noqa: ANN401 - pyarr
     if rule.midnight:
         early = (local != NO_TIME) & (local % _times.DAY_US == 0)
         local[early] += _times.DAY_US
-    return Clock(local, np.full(len(local), NO_OFFSET, dtype=np.int32), Remarks())
+    said = NO_OFFSET if array.type.tz is None else 0
+    return Clock(local, np.full(len(local), said, dtype=np.int32), Remarks())
 
 
 def _clock_text(local: int) -> str:

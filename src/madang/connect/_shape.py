@@ -82,6 +82,8 @@ class TableShape:
     """Fields of an ordinary record."""
     ragged: bool = False
     """Whether records may leave out empty fields at their end."""
+    header_fields: int = 0
+    """Fields of the last header row."""
 
     @property
     def first_record(self) -> int:
@@ -310,9 +312,10 @@ def find_shape(rows: Sequence[Sequence[Cell]], header_rows: int | None = None) -
     header, units = _header_above(rows, first, width, header_rows)
     used = _used(rows, first, header, width)
     preamble = header[0] if header else (units if units is not None else first)
-    names = _names(rows, header, used, width)
-    found_units = _units_of(rows, units, names, used)
-    return TableShape(preamble, len(header), units is not None, names, found_units, used, width, ragged)
+    names = row_names(rows, header, used, width)
+    found_units = row_units(rows, units, names, used)
+    header_fields = len(rows[header[-1]]) if header else 0
+    return TableShape(preamble, len(header), units is not None, names, found_units, used, width, ragged, header_fields)
 
 
 def _width(rows: Sequence[Sequence[Cell]]) -> tuple[int, bool]:
@@ -441,7 +444,8 @@ def _used(rows: Sequence[Sequence[Cell]], first: int, header: Sequence[int], wid
     return tuple(place for place in range(width) if place in named)
 
 
-def _names(rows: Sequence[Sequence[Cell]], header: Sequence[int], used: Sequence[int], width: int) -> tuple[str, ...]:
+def row_names(rows: Sequence[Sequence[Cell]], header: Sequence[int], used: Sequence[int], width: int) -> tuple[str, ...]:
+    """Return the names that header rows give to the fields at some places; ``c1``, ``c2`` ... where they give none."""
     levels = [_level(rows[index], width, spread=index != header[-1]) for index in header]
     if levels and len(rows[header[-1]]) == len(used) - 1 and len(used) > 2 and all(levels[-1][: len(used) - 1]):
         # A table written with row names has one name less than columns; the first column is the one without.
@@ -462,9 +466,10 @@ def _level(row: Sequence[Cell], width: int, spread: bool) -> list[str]:
     return cells
 
 
-def _units_of(
+def row_units(
     rows: Sequence[Sequence[Cell]], units: int | None, names: Sequence[str], used: Sequence[int]
 ) -> tuple[str | None, ...]:
+    """Return the unit that a units row, or else the name itself, gives to each field."""
     out: list[str | None] = []
     for name, place in zip(names, used, strict=True):
         written = None

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from madang.connect._encoding import FoundEncoding, decode_line, strangers
@@ -278,7 +279,9 @@ class TextTable:
                 continue
             if table.num_rows != lines:
                 return None
-            return [table.column(name).combine_chunks() for name in used]
+            columns = [table.column(name).combine_chunks() for name in used]
+            if all(not pa.types.is_floating(column.type) or _finite(column) for column in columns):
+                return columns
         return None
 
     def _careful(self, block: bytes, first: int, repair: Repair | None) -> Records:
@@ -322,10 +325,15 @@ class TextTable:
             return fields
         if len(fields) > width:
             return fields[:width] if not any(cell.strip() for cell in fields[width:]) else None
-        last_used = self.shape.used[-1] + 1 if self.shape.used else width
+        last_used = max(self.shape.used) + 1 if self.shape.used else width
         if self.shape.ragged or len(fields) >= last_used:
             return fields + [""] * (width - len(fields))
         return None
+
+
+def _finite(column: Any) -> bool:  # noqa: ANN401 - pyarrow is untyped
+    """Whether a column holds no NaN or infinity, which only words in the file can have made."""
+    return pc.all(pc.is_finite(column)).as_py() in (True, None)
 
 
 class _Lines:

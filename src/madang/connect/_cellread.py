@@ -1,0 +1,255 @@
+"""Opens tables of formats that are not text: the opener hands on raw cells, everything else is found out as for text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time
+from itertools import islice
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from madang.connect._cells import Cell, CellTable
+from madang.connect._layouts import columns_for, found_by_learning, unique_names, with_learned
+from madang.connect._learn import Learned, Sample, learn
+from madang.connect._read import Reader, rules_of
+from madang.connect._remarks import finding
+from madang.connect._shape import TableShape, find_shape, no_table
+from madang.connect._tables import Layout, ReadOptions, TableReader, TableSource
+from madang.connect._template import Located, Misfit, columns_of, locate, match_names
+from madang.connect._text import Records, Repair
+from madang.connect._values import ColumnRule
+from madang.errors import Json
+from madang.plant import Finding
+
+_ROWS_AT_A_TIME = 20_000
+_HEAD_ROWS = 3000
+_LEARN_ROWS = 200_000
+
+
+def cells_of(source: TableSource, options: ReadOptions) -> CellTable:
+    """Return the raw cells of a source that is not text."""
+    from madang.connect._openers import open_cells
+
+    return open_cells(source, options)
+
+
+def open_cell_table(source: TableSource, options: ReadOptions, template: Layout | None) -> TableReader:
+    """Open a table of raw cells; see `madang.connect.open_table`."""
+    cells = cells_of(source, options)
+    if template is not None:
+        return _with_template(source, cells, options, template)
+    head = list(islice(cells.rows(), _HEAD_ROWS))
+    shape = _shape_of(cells, head)
+    names = unique_names(shape.names)
+    sample = Sample(names, list(_some(cells, shape)))
+    natives = {name for name, place in zip(names, shape.used, strict=True) if _native(head, place)}
+    learned = learn(sample, shape.units, natives) if sample.rows else Learned({name: ColumnRule("text") for name in names})
+    _keep_types(cells, names, shape, learned)
+    layout = Layout(
+        format=source.format,
+        columns=columns_for(shape.names, names, shape.units, learned),
+        preamble_lines=shape.preamble,
+        header_rows=shape.header_rows,
+        units_row=shape.units_row,
+        details={"cells": _shape_details(shape), "opener": dict(cells.details)},
+    )
+    layout = with_learned(layout, learned, options)
+    by_learning = found_by_learning(learned, layout)
+    return _reader(source, cells, shape, layout, options, lambda: (*cells.findings, *by_learning()))
+
+
+def _shape_of(cells: CellTable, head: Sequence[Sequence[Cell]]) -> TableShape:
+    if cells.header is None:
+        return find_shape(head, cells.header_rows)
+    width = len(cells.header)
+    if not width:
+        raise no_table("empty")
+    units = cells.units or (None,) * width
+    return TableShape(0, 0, False, cells.header, units, tuple(range(width)), width, ragged=True)
+
+
+def _shape_details(shape: TableShape) -> dict[str, Json]:
+    return {"used": list[Json](shape.used), "width": shape.width, "header_fields": shape.header_fields}
+
+
+def _native(rows: Sequence[Sequence[Cell]], place: int) -> bool:
+    return any(isinstance(row[place], int | float) and not isinstance(row[place], bool) for row in rows if place < len(row))
+
+
+def _some(cells: CellTable, shape: TableShape) -> Iterator[Records]:
+    taken = 0
+    for part in _records(cells, shape):
+        yield part
+        taken += part.count
+        if taken >= _LEARN_ROWS:
+            return
+
+
+def _keep_types(cells: CellTable, names: Sequence[str], shape: TableShape, learned: Learned) -> None:
+    """Let a typed container have the last word on the type of its columns."""
+    if cells.arrow is None:
+        return
+    first = next(iter(cells.arrow()), None)
+    if first is None:
+        return
+    for name, place in zip(names, shape.used, strict=True):
+        kind, rule = first.schema.field(place).type, learned.rules[name]
+        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            learned.rules[name] = rule if rule.type == "time" else replace(rule, type="number")
+        elif pa.types.is_integer(kind):
+            learned.rules[name] = rule if rule.type == "time" else replace(rule, type="integer")
+        elif pa.types.is_boolean(kind):
+            learned.rules[name] = ColumnRule("boolean")
+        elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            learned.rules[name] = rule if rule.type == "time" else ColumnRule("time", formats=("%Y-%m-%d %H:%M:%S",))
+
+
+def _reader(
+    source: TableSource, cells: CellTable, shape: TableShape, layout: Layout, options: ReadOptions, found: Any  # noqa: ANN401
+) -> Reader:
+    def runs(types: Sequence[Any], repair: Repair | None) -> Iterator[Records]:
+        return _records(cells, shape, types)
+
+    return Reader(source, layout, runs, options, cast("Any", found))
+
+
+# ---- cells to records
+
+
+def _records(cells: CellTable, shape: TableShape, types: Sequence[Any] | None = None) -> Iterator[Records]:
+    if cells.arrow is not None:
+        yield from _arrow_records(cells, shape, types or [None] * len(shape.used))
+        return
+    rows = cells.rows()
+    list(islice(rows, shape.first_record))
+    first = 1
+    while batch := list(islice(rows, _ROWS_AT_A_TIME)):
+        run = _run_of(batch, shape, first)
+        first += run.count
+        if run.count:
+            yield run
+
+
+def _run_of(batch: Sequence[Sequence[Cell]], shape: TableShape, first: int) -> Records:
+    out = Records(np.zeros(0, np.int64), [], used=shape.used)
+    kept: list[list[str]] = []
+    rows: list[int] = []
+    number = first
+    for row in batch:
+        texts = [cell_text(cell) for cell in row]
+        if not any(text.strip() for text in texts):
+            continue
+        if any(text.strip() for text in texts[shape.width :]):
+            out.quarantine.append((number, "fields", _joined(texts)))
+        else:
+            kept.append(texts + [""] * (shape.width - len(texts)))
+            rows.append(number)
+        number += 1
+    out.rows = np.array(rows, dtype=np.int64)
+    out.columns = [pa.array([texts[place] for texts in kept], pa.string()) for place in shape.used]
+    out.originals = lambda index: _joined(kept[index])
+    out.split = None
+    return out
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return "\t".join(texts).rstrip("\t")
+
+
+def cell_text(cell: Cell) -> str:
+    """Return a native cell as the text from which the reader makes it again; a whole number carries no point."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        if not math.isfinite(cell):
+            return ""
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime):
+        return cell.isoformat(sep=" ")
+    if isinstance(cell, date | time):
+        return cell.isoformat()
+    return str(cell)
+
+
+def _arrow_records(cells: CellTable, shape: TableShape, types: Sequence[Any]) -> Iterator[Records]:
+    assert cells.arrow is not None
+    first = 1
+    for batch in cells.arrow():
+        columns = [_arrow_column(batch.column(place), kind) for place, kind in zip(shape.used, types, strict=True)]
+        rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
+        first += batch.num_rows
+        if batch.num_rows:
+            yield Records(rows, columns, used=shape.used)
+
+
+def _arrow_column(column: Any, wanted: Any) -> Any:  # noqa: ANN401 - pyarrow is untyped
+    kind = column.type
+    if wanted is not None and pa.types.is_floating(wanted) and (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        numbers = pc.cast(column, pa.float64(), safe=False)
+        return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
+    if wanted is not None and pa.types.is_integer(wanted) and pa.types.is_integer(kind):
+        return pc.cast(column, pa.int64(), safe=False)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        if wanted is not None and pa.types.is_timestamp(wanted):
+            return pc.cast(column, pa.timestamp("us", kind.tz if pa.types.is_timestamp(kind) else None), safe=False)
+        return _time_texts(column)
+    if pa.types.is_floating(kind):
+        return pa.array([cell_text(value) for value in column.to_pylist()], pa.string())
+    return pc.fill_null(pc.cast(column, pa.string()), "")
+
+
+def _time_texts(column: Any) -> Any:  # noqa: ANN401 - pyarrow is untyped
+    return pa.array([cell_text(value) for value in column.to_pylist()], pa.string())
+
+
+# ---- with a template
+
+
+def _with_template(source: TableSource, cells: CellTable, options: ReadOptions, template: Layout) -> TableReader:
+    located = _lay_over(cells, template)
+    if located.misfit is not None and located.misfit.blocking:
+        raise located.misfit.error(source.source)
+    details = {**template.details, "cells": _shape_details(located.shape)}
+    layout = replace(template, preamble_lines=located.shape.preamble, details=details)
+    added = located.misfit.added if located.misfit is not None else ()
+
+    def found() -> tuple[Finding, ...]:
+        return (*cells.findings, *(finding("added_column", 0, (), name) for name in added))
+
+    return _reader(source, cells, located.shape, layout, options, found)
+
+
+def _lay_over(cells: CellTable, template: Layout) -> Located:
+    known = cast("dict[str, Any]", template.details.get("cells") or {"width": len(template.columns), "header_fields": 0})
+    head = list(islice(cells.rows(), _HEAD_ROWS))
+    if cells.header is None:
+        return locate(head, template, rules_of(template), int(known["width"]), int(known["header_fields"]))
+    places, free = match_names(template, cells.header)
+    names = columns_of(template)
+    sources = {column.name: column.source_name for column in template.columns}
+    missing = tuple(sources[name] for name in names if name not in places)
+    used = tuple(places.get(name, 0) for name in names)
+    units = cells.units or (None,) * len(cells.header)
+    unit_texts = {column.name: column.unit_text for column in template.columns}
+    changed = tuple(
+        (name, str(unit_texts[name]), str(units[places[name]]))
+        for name in names
+        if name in places and unit_texts[name] and units[places[name]] and units[places[name]] != unit_texts[name]
+    )
+    shape = TableShape(0, 0, False, names, (None,) * len(names), used, len(cells.header), ragged=True)
+    misfit = Misfit(missing, (), tuple(cells.header[place] for place in free), (), changed)
+    return Located(shape, misfit if misfit != Misfit() else None)
+
+
+def fits_cells(source: TableSource, template: Layout) -> Misfit | None:
+    """Say where a table of raw cells does not fit a template; None when it fits in everything."""
+    return _lay_over(cells_of(source, ReadOptions()), template).misfit
