@@ -112,12 +112,13 @@ def study_document() -> Document:
         "candidates": [
             {"name": "constant", "family": "constant", "folds": score(0.083), "last_block": score(0.081), "offered": True, "fit_seconds": 0.0, **bilingual("why_not", "", "")},
             {"name": "persistence", "family": "persistence", "folds": score(0.061), "last_block": score(0.06), "offered": True, "fit_seconds": 0.0},
-            {"name": "linear_lags", "family": "linear_lags", "folds": score(0.034), "last_block": score(0.036), "offered": True, "fit_seconds": 0.8},
+            {"name": "linear+median", "family": "linear_lags", "folds": score(0.034), "last_block": score(0.036), "offered": True, "fit_seconds": 0.8},
             {"name": "pls", "family": "pls", "folds": score(0.037), "last_block": score(0.038), "offered": True, "fit_seconds": 1.1},
             {"name": "trees", "family": "trees", "folds": score(0.031), "last_block": score(0.044), "offered": False, "fit_seconds": 6.3,
              **bilingual("why_not", "달라진 뒤에 크게 나빠져서 권하지 않습니다.", "It fails under the drift, so it is not offered.")},
         ],
-        "chosen": "linear_lags",
+        "assumptions": [bilingual("text", "목표를 ‘잔류 리튬’으로 보았어요.", "“잔류 리튬” was taken as the target.")],
+        "chosen": "linear+median",
         "leak": {
             "score": 0.012, "random_split": 0.024, "blocked": 0.036,
             "findings": [
@@ -140,7 +141,7 @@ def study_document() -> Document:
              **bilingual("prove", "산소를 1 %p 올리면 낮아집니다.", "One point more oxygen lowers it."),
              **bilingual("refute", "유량만 달라지면 계측 문제입니다.", "If only the flow changes, it is the instrument.")},
         ],
-        "look_at": [{"lot": "L-0521-07", **bilingual("text", "예측보다 0.09 높음", "0.09 above the prediction")}, "L-0528-02"],
+        "look_at": [{"source": "소성로_5월.csv", "row": 512, "time": "2026-05-21T07:00:00Z", "group": "L-0521-07", **bilingual("reason", "결과가 예측구간에서 멀리 벗어났어요.", "The result lies far outside its interval.")}],
         "worth": {"currency": "KRW", "p10": 21_000_000, "p50": 84_000_000, "p90": 195_000_000, "payback_24m": 0.71,
                   **bilingual("measure_first", "불량 하나의 손실을 먼저 재 보세요.", "Measure the loss per bad unit first.")},
         "verdict": {
@@ -148,7 +149,7 @@ def study_document() -> Document:
             **bilingual("sentence", "3구역 온도와 산소로 잔류 리튬을 결과가 나오기 전에 ±0.07 % 안에서 알 수 있습니다.", "Zone-3 temperature and oxygen tell the residual lithium within ±0.07 % before the laboratory does."),
             **bilingual("next", "다음 여섯 로트에서 3구역을 3 ℃ 올려 확인해 주세요.", "Raise zone 3 by 3 ℃ for the next six lots and compare."),
         },
-        "predictions": {"time": minutes, "truth": truth, "prediction": guess, "lower": [g - 0.07 for g in guess], "upper": [g + 0.07 for g in guess]},
+        "series": {"time": minutes, "row": list(range(481, 641)), "actual": truth, "prediction": guess, "lower": [g - 0.07 for g in guess], "upper": [g + 0.07 for g in guess]},
     }  # fmt: skip
 
 
@@ -219,7 +220,13 @@ class PretendLibrary:
              "unit": decided[c["name"]][2]} if c["name"] in decided else c
             for c in COLUMNS
         ]  # fmt: skip
-        days = [f"2026-05-{1 + i // 3:02d}T{6 + 8 * (i % 3):02d}:00:00+09:00" for i in range(60)]
+        shifts = [
+            {
+                "start": "", "local": f"2026-05-{1 + i // 3:02d} {6 + 8 * (i % 3):02d}:00", "records": 32, "expected": 32.0, "complete": 1.0,
+                "missing": 0, "bad": i % 5, "stuck": 0, "score": 1.0 if i % 11 else 0.3 + 0.1 * (i % 6),
+            }
+            for i in range(90)
+        ]  # fmt: skip
         return {
             "dataset": name, "version": 2, "rows": 1440, "time_first": "2026-04-30T15:00:00Z", "time_last": "2026-05-30T14:45:00Z",
             "time_column": "일시", "zone": "Asia/Seoul", "zone_assumed": True, "quality": 0.93, "columns": columns,
@@ -228,10 +235,7 @@ class PretendLibrary:
                 {"version": 1, "created": "2026-05-29T01:00:00Z", "rows": 1400, "reason": "intake", "sources": [f"{name}_5월.csv"]},
                 {"version": 2, "created": "2026-05-30T15:02:00Z", "rows": 1440, "reason": "correction", "sources": [f"{name}_5월.csv"]},
             ],
-            "shifts": {
-                "columns": [c["name"] for c in COLUMNS[1:6]], "shifts": days,
-                "values": [[1.0 if (i * 7 + j) % 11 else 0.4 + 0.1 * (j % 5) for i in range(60)] for j in range(5)],
-            },
+            "shifts": shifts,
         }  # fmt: skip
 
     def read(self, name: str, *, columns: Sequence[str], reader: str, purpose: str) -> PretendRead:

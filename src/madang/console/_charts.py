@@ -194,31 +194,30 @@ def prediction_chart(
 
 
 def quality_strip(strip: Mapping[str, Any], title: str) -> Markup:
-    """Share of good values per column (rows) and shift (columns), in four steps.
+    """Quality of shifts as a calendar: a row for each shift of the day, a column for each day, in four steps.
 
     Args:
-        strip: ``columns`` (names), ``shifts`` (labels) and ``values``: per column the shares 0-1, null = no rows.
+        strip: ``rows`` and ``columns`` (labels), ``values`` (per row the scores 0-1, null = no records) and ``titles`` (words).
         title: What the picture shows.
     """
-    columns, shifts = list(strip["columns"]), list(strip["shifts"])
-    left, row_height, cell_top = 230, 16, 4
-    width = (_WIDTH - left) / max(len(shifts), 1)
+    days = list(strip["columns"])
+    left, row_height, top = 150, 22, 4
+    width = min(26.0, (_WIDTH - left) / max(len(days), 1))
     body = []
-    for row, name in enumerate(columns):
-        y = cell_top + row * row_height
-        shown = name if len(name) <= 32 else f"{name[:31]}…"
-        body.append(_text(left - 10, y + 11, shown, "end"))
+    for row, name in enumerate(strip["rows"]):
+        y = top + row * row_height
+        body.append(_text(left - 10, y + 14, name, "end"))
         for place, value in enumerate(strip["values"][row]):
             share = _number(value)
             if share is None:
                 continue
             step = 0 if share >= 0.95 else 1 if share >= 0.8 else 2 if share >= 0.5 else 3
-            cell = f'<rect class="q{step}" x="{left + place * width:.2f}" y="{y}" width="{max(width - 1, 0.6):.2f}" height="{row_height - 3}">'
-            body.append(f"{cell}<title>{escape(name)} · {escape(shifts[place])} · {share:.2f}</title></rect>")
-    y = cell_top + len(columns) * row_height + 14
-    if shifts:
-        body.append(_text(left, y, shifts[0]))
-        body.append(_text(_WIDTH, y, shifts[-1], "end"))
+            at = f'x="{left + place * width:.2f}" y="{y}" width="{max(width - 2, 1):.2f}" height="{row_height - 3}"'
+            body.append(f'<rect class="q{step}" {at}><title>{escape(strip["titles"][row][place])}</title></rect>')
+    y = top + len(strip["rows"]) * row_height + 14
+    body.append(_text(left, y, days[0]))
+    if len(days) * width > 200:
+        body.append(_text(left + len(days) * width, y, days[-1], "end"))
     return _svg(_WIDTH, y + 6, title, body, "strip")
 
 

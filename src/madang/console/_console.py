@@ -654,7 +654,7 @@ def _table_view(table: Mapping[str, Any], view: _View) -> dict[str, Any]:
         "columns": list(table.get("columns", [])),
         "asks": sum(c.get("status") == "ask" for c in table.get("columns", [])),
         "findings": findings,
-        "serious": any(item.get("severity") != "info" for item in findings),
+        "open": any(item.get("severity") == "stop" for item in findings),
     }
 
 
@@ -808,30 +808,26 @@ def _warnings(cards: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _strip(shifts: Any, view: _View) -> dict[str, Any] | None:  # noqa: ANN401 (a JSON value)
-    """Thin the quality by shift to what can be drawn: the 24 columns with the lowest quality and 120 groups of shifts."""
-    if not isinstance(shifts, Mapping) or not shifts.get("columns") or len(shifts.get("shifts") or []) < 2:
+    """Arrange the shifts as a calendar: one row for each shift of the day, one column for each day; the newest 120 days."""
+    found = [s for s in shifts or [] if s.get("local")]
+    if len(found) < 2:
         return None
-    order = sorted(
-        range(len(shifts["columns"])), key=lambda i: sum(v for v in shifts["values"][i] if v is not None) / max(1, len(shifts["values"][i]))
-    )[:24]
-    labels = [_shift_label(s, view) for s in shifts["shifts"]]
-    width = -(-len(labels) // 120)
-    groups = [range(i, min(i + width, len(labels))) for i in range(0, len(labels), width)]
+    by_place = {(s["local"][11:16], s["local"][:10]): s for s in found}
+    days = sorted({day for _, day in by_place})[-120:]
+    clocks = sorted({clock for clock, _ in by_place})
 
-    def worst(values: Sequence[float | None], group: range) -> float | None:
-        known = [v for v in (values[i] for i in group) if v is not None]
-        return min(known) if known else None
+    def said(shift: Mapping[str, Any] | None) -> str:
+        if shift is None:
+            return ""
+        numbers = {key: view.f.count(shift.get(key) or 0) for key in ("records", "missing", "bad", "stuck")}
+        return view.t("card.shift", time=f"{shift['local']} {view.f.zone_label}", score=view.f.number(shift.get("score"), digits=2), **numbers)
 
     return {
-        "columns": [shifts["columns"][i] for i in order],
-        "shifts": [labels[g[0]] for g in groups],
-        "values": [[worst(shifts["values"][i], g) for g in groups] for i in order],
+        "rows": [view.t("card.shift_from", clock=clock) for clock in clocks],
+        "columns": days,
+        "values": [[(by_place.get((clock, day)) or {}).get("score") for day in days] for clock in clocks],
+        "titles": [[said(by_place.get((clock, day))) for day in days] for clock in clocks],
     }
-
-
-def _shift_label(shift: object, view: _View) -> str:
-    local = view.f.local(shift)
-    return f"{local:%Y-%m-%d %H:%M}" if local is not None else str(shift)
 
 
 def _local_instant(value: str | None, zone: str) -> str | None:

@@ -92,6 +92,17 @@ class Formats:
         number = _finite(value)
         return self.unknown if number is None else self.number(100 * number, "%", digits)
 
+    def score(self, value: object, low: object, high: object, unit: str | None = None) -> str:
+        """Show an estimate with its interval, to two figures of the interval's width: ``0.036 % (0.033 – 0.039)``."""
+        middle, first, last = _finite(value), _finite(low), _finite(high)
+        if middle is None:
+            return "–"
+        if first is None or last is None:
+            return self.number(middle, unit)
+        width = last - first
+        digits = max(0, min(6, 1 - math.floor(math.log10(width)))) if width > 0 else 3
+        return f"{self.number(middle, unit, digits)} ({self.number(first, None, digits)}{NBSP}–{NBSP}{self.number(last, None, digits)})"
+
     def interval(self, low: object, high: object, unit: str | None = None) -> str:
         """Show an interval with its ends included."""
         if _finite(low) is None or _finite(high) is None:
@@ -176,6 +187,6 @@ class Formats:
         number = _finite(seconds)
         if number is None:
             return self.unknown
-        if number < 90:
-            return self.number(number, "s", 1 if number < 10 else 0)
-        return self.number(number / 60, "min", 1 if number < 600 else 0)
+        if number < 90 and number % 60:
+            return text(self.lang, "span.seconds", n=self.number(number, None, 0))
+        return text(self.lang, "span.minutes", n=self.number(number / 60, None, 1 if number < 600 and number % 60 else 0))

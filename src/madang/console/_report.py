@@ -16,7 +16,7 @@ from madang.console._texts import Lang
 
 _EMPTY: dict[str, Any] = {
     "name": None, "task": "auto", "seed": 0, "target": None, "unit": None, "data": [], "madang": "", "causes": [], "candidates": [],
-    "chosen": None, "look_at": [], "worth": None, "interval": None,
+    "chosen": None, "assumptions": [], "look_at": [], "worth": None, "interval": None,
 }  # fmt: skip
 _PARTS: dict[str, dict[str, Any]] = {
     "rows": {"used": None, "train": None, "last_block": None},
@@ -60,16 +60,13 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
     metric_name = word("metric", str(metric["name"]).lower()) if metric["name"] else t("word.unknown")
     metric_unit = unit(metric["unit"])
 
-    def score(value: Mapping[str, Any] | None) -> str:
-        if not value or value.get("value") is None:
-            return "–"
-        shown = f.number(value["value"], metric["unit"])
-        if value.get("low") is None or value.get("high") is None:
-            return shown
-        return f"{shown} ({f.interval(value['low'], value['high'])})"
+    def score(value: Mapping[str, Any] | None, *, bare: bool = False) -> str:
+        return f.score(value.get("value"), value.get("low"), value.get("high"), None if bare else metric["unit"]) if value else "–"
 
     def candidate_name(candidate: Mapping[str, Any]) -> str:
-        return str(word("candidate", candidate.get("name", "")))
+        base_name, plus, kind = str(candidate.get("name", "")).partition("+")
+        shown = str(word("candidate", base_name))
+        return str(t("candidate.feedback", name=shown, kind=word("feedback", kind))) if plus else shown
 
     chosen = next((c for c in study["candidates"] if c.get("name") == study["chosen"]), None)
     series = prediction_series(document)
@@ -84,6 +81,7 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
         "study": study,
         "chosen": chosen,
         "score": score,
+        "candidate_name": candidate_name,
         "share_bar": share_bar,
         "metric_name": metric_name,
         "metric_label": f"{metric_name} [{metric_unit}]" if metric_unit else metric_name,
@@ -97,7 +95,7 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
 
 def prediction_series(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the predictions of the last block as equal-length lists, or None when the document carries none."""
-    found = document.get("predictions")
+    found = document.get("series")
     if not isinstance(found, Mapping) or not found.get("prediction"):
         return None
     length = len(found["prediction"])
@@ -107,7 +105,10 @@ def prediction_series(document: Mapping[str, Any]) -> dict[str, Any] | None:
     rows = found.get("row") or []
     at = instants if timed else rows if len(rows) == length and list(rows) == sorted(rows) else list(range(1, length + 1))
     blank: list[None] = [None] * length
-    series = {key: list(found.get(key) or blank) for key in ("truth", "prediction", "lower", "upper")}
+    series = {
+        "truth": list(found.get("actual") or blank),
+        **{key: list(found.get(key) or blank) for key in ("prediction", "lower", "upper")},
+    }
     if any(len(values) != length for values in series.values()):
         return None
     return {"timed": timed, "at": at, **series}
@@ -130,7 +131,11 @@ def _label(show: Any, at: object, timed: bool) -> str:  # noqa: ANN401 (one of t
 
 def _look(item: object, base: Mapping[str, Any]) -> str:
     if isinstance(item, Mapping):
-        said = base["pick"](item, "text") or base["pick"](item, "reason") or base["pick"](item, "why")
-        place = next((str(item[k]) for k in ("lot", "time", "row", "name", "where") if item.get(k) is not None), "")
-        return f"{place} · {said}" if place and said and place not in said else said or place
+        said = base["pick"](item, "reason")
+        f: Formats = base["f"]
+        places = [str(item["group"])] if item.get("group") else []
+        places += [f.instant(item["time"])] if item.get("time") else []
+        if item.get("row") is not None:
+            places.append(base["t"]("report.look_row", source=item.get("source") or "", row=item["row"]).strip())
+        return " · ".join([*places, said] if said else places)
     return str(item)

@@ -38,8 +38,8 @@ def catalogue(lang: Lang) -> Mapping[str, str]:
 def particle(word: str, pair: str) -> str:
     """Choose the Korean particle that follows a word; ``pair`` is ``을/를``, with-final-consonant form first.
 
-    >>> particle("온도", "은/는"), particle("압력", "은/는"), particle("steam", "을/를")
-    ('는', '은', '을(를)')
+    >>> particle("온도", "은/는"), particle("압력", "은/는"), particle("RMSE", "은/는"), particle("steam", "을/를")
+    ('는', '은', '는', '을(를)')
     """
     closed, _, open_ = pair.partition("/")
     last = ord(word[-1]) if word else 0
@@ -49,6 +49,9 @@ def particle(word: str, pair: str) -> str:
         return open_ if final == 0 or (open_ == "로" and final == 8) else closed
     if word and word[-1].isdigit():
         return closed if word[-1] in "013678" else open_
+    if word and word.split("-")[-1].split()[-1].isupper():
+        # An abbreviation ends in the name of its last letter: L, M, N and R close it.
+        return closed if word[-1] in "LMNR" else open_
     return f"{closed}({open_})"
 
 

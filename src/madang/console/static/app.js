@@ -130,14 +130,14 @@ document.querySelectorAll("form[data-drop]").forEach((form) => {
     input.files = event.dataTransfer.files;
     form.requestSubmit();
   });
-  const list = () => { shown.textContent = [...input.files].map((file) => file.name).join(", "); };
-  input.addEventListener("change", list);
+  const list = () => { shown.textContent = `${form.dataset.sending}: ${[...input.files].map((file) => file.name).join(", ")}`; };
+  input.addEventListener("change", () => { if (input.files.length > 0) form.requestSubmit(); });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     list();
     const request = new XMLHttpRequest();
     bar.hidden = false;
-    form.querySelector("button").disabled = true;
+    form.setAttribute("aria-busy", "true");
     request.upload.addEventListener("progress", (sent) => { if (sent.lengthComputable) bar.value = sent.loaded / sent.total; });
     request.addEventListener("load", () => {
       if (request.status < 400) window.location.assign(request.responseURL);
@@ -149,7 +149,8 @@ document.querySelectorAll("form[data-drop]").forEach((form) => {
     request.send(new FormData(form));
   });
   const failed = (request) => {
-    form.querySelector("button").disabled = false;
+    form.removeAttribute("aria-busy");
+    input.value = "";
     bar.hidden = true;
     let words = shown.textContent;
     try {

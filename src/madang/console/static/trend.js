@@ -9,8 +9,17 @@ const height = (box) => Math.max(220, Math.min(380, Math.round(box.clientWidth *
 function axes(timed, unit) {
   const line = { stroke: token("--line"), width: 1 };
   const font = `11px ${token("--sans")}`;
+  // Year-month-day and the 24-hour clock read the same in both languages.
+  const day = 86400;
+  const clock = [
+    [day * 365, "{YYYY}", null, null, null, null, null, null, 1],
+    [day * 28, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+    [day, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+    [0, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+  ];
   return [
-    { stroke: token("--ink-2"), grid: line, ticks: line, font },
+    { stroke: token("--ink-2"), grid: line, ticks: line, font, space: 70, values: timed ? clock : undefined },
     { stroke: token("--ink-2"), grid: line, ticks: line, font, size: 64, label: unit || undefined, labelFont: font, labelSize: unit ? 18 : 0,
       values: (_, ticks) => ticks.map((tick) => number.format(tick).replace("-", "−")) },
   ];
