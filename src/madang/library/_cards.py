@@ -53,6 +53,8 @@ class ColumnCard:
     """Path of the mapped point of a line document, when mapped."""
     quality: float | None = None
     """Score from 0 to 1."""
+    proposal: dict[str, Json] | None = None
+    """What the standardiser proposed, where a person decided otherwise; None where the card still is the proposal."""
 
 
 @dataclass(frozen=True)

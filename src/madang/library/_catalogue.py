@@ -130,6 +130,8 @@ class StoredPart:
     flags: int
     empty: frozenset[str] = frozenset()
     """Columns without a single value in this part: their type is only a guess and gives way to another part's."""
+    origin: int = 0
+    """Part of which this one is another reading (itself, for the first reading): undoing a reading step keeps it."""
 
 
 @dataclass(frozen=True)
@@ -326,6 +328,7 @@ def _part(row: Row[Any]) -> StoredPart:
         sketch=row.sketch,
         flags=row.flags,
         empty=frozenset(options["empty"]),
+        origin=options["origin"],
     )
 
 
@@ -345,7 +348,13 @@ def part_values(part: StoredPart) -> dict[str, Any]:
         "added": part.added,
         "layout": dumps(part.card.layout.to_json()),
         "options": dumps(
-            {"zone": part.zone, "zone_given": part.zone_given, "disabled": sorted(part.disabled), "empty": sorted(part.empty)}
+            {
+                "zone": part.zone,
+                "zone_given": part.zone_given,
+                "disabled": sorted(part.disabled),
+                "empty": sorted(part.empty),
+                "origin": part.origin,
+            }
         ),
         "tally": dumps([tally.read, tally.kept, tally.quarantined, tally.duplicate]),
         "findings": dumps([finding_to_json(f) for f in part.card.findings]),

@@ -338,6 +338,7 @@ def stored_part(staged: Staged, dataset: int, now: datetime) -> StoredPart:
         sketch=staged.profile.sketch,
         flags=staged.flag_count,
         empty=staged.empty,
+        origin=staged.origin or staged.part,
     )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from madang.connect import Layout, ReadOptions, TableSource, Tally
+from madang.connect import Layout, ReadOptions, TableReader, TableSource, Tally
 from madang.errors import CheckFailed, InputError, MadangError
 from madang.library._cards import ColumnCard, VersionId
 from madang.library._catalogue import (
@@ -216,7 +216,7 @@ class Intake:
         options = ReadOptions(zone=self._zone, zone_given=self._zone_given)
         template = self._template(source, forced)
         home = None if template is None else template[0].dataset
-        reader = self._files.open(source, options, None if template is None else template[1])
+        reader = self._open(source, options, None if template is None else template[1])
         kept = _Keeping(self._lake, source.path)
         number = self._next_part
         self._next_part += 1
@@ -237,6 +237,15 @@ class Intake:
         staged.object = kept.sha256(source)
         staged.source = source
         self._place(staged, forced)
+
+    def _open(self, source: TableSource, options: ReadOptions, template: Layout | None) -> TableReader:
+        if template is None:
+            return self._files.open(source, options, None)
+        try:
+            return self._files.open(source, options, template)
+        except InputError:
+            # Read for what it is; where it differs from its kind is then said by `misfits`.
+            return self._files.open(source, options, None)
 
     def _tell(self, source: str, rows: int) -> None:
         if self._progress is not None:
@@ -278,7 +287,7 @@ class Intake:
         staged.findings.extend(self._repeats(staged, supersedes))
         if draft is None:
             name = self._free_name(forced or dataset_name(staged.source))
-            draft = self._drafts[name] = _Draft(name, None, None, [], [])
+            draft = self._drafts.setdefault(name, _Draft(name, None, None, [], []))
         else:
             staged.findings.extend(misfits(draft.name, draft.known, staged))
         for part in supersedes:
@@ -345,7 +354,7 @@ class Intake:
 
     def _free_name(self, name: str) -> str:
         number, wanted = 2, name
-        taken = {unicodedata.normalize("NFC", n).casefold() for n in self._drafts}
+        taken = {unicodedata.normalize("NFC", d.name).casefold() for d in self._drafts.values() if d.known}
         while wanted.casefold() in taken:
             wanted = f"{name}-{number}"
             number += 1
@@ -454,9 +463,18 @@ class Intake:
 
 def record_reading_steps(db: Connection, dataset: int, staged: Staged, party: str, now: datetime) -> dict[str, str]:
     """Record a part's reading steps; return the undo id of each step by the step's own id."""
+    from sqlalchemy import select
+
     ids: dict[str, str] = {}
+    origin = staged.origin or staged.part
     for step in staged.layout.steps:
         if not step.reversible:
+            continue
+        known = db.execute(
+            select(steps.c.id).where(steps.c.dataset == dataset, steps.c.origin == origin, steps.c.subject == step.id)
+        ).scalar()
+        if known is not None:
+            ids[step.id] = f"u{known}"
             continue
         key = db.execute(
             steps.insert().values(
@@ -465,7 +483,8 @@ def record_reading_steps(db: Connection, dataset: int, staged: Staged, party: st
                 subject=step.id,
                 party=party,
                 time=iso(now),
-                detail=dumps({"part": staged.part, "ko": step.reason.ko, "en": step.reason.en}),
+                origin=origin,
+                detail=dumps({"origin": origin, "ko": step.reason.ko, "en": step.reason.en}),
             )
         ).inserted_primary_key
         ids[step.id] = f"u{key[0] if key else 0}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,14 @@ from madang.library._report import IntakeReport
 from madang.library._where import Form, Where
 
 if TYPE_CHECKING:
-    from madang.library._commit import Faults
+    import pyarrow as pa
+
+    from madang.library._changes import Changes
+    from madang.library._commit import Committed, Faults
     from madang.library._intake import Progress
     from madang.library._meaning import Proposer
+    from madang.library._objects import StoredObject
+    from madang.library._people import People
     from madang.library._staging import TableFiles
 
 
@@ -56,7 +62,7 @@ class Library:
         shift_start: int = 6,
         faults: Faults | None = None,
     ) -> None:
-        from madang.library._commit import Committer, recover
+        from madang.library._commit import Committer, Faults, recover
         from madang.library._lake import Lake
         from madang.library._meaning import standard_proposer
         from madang.library._read import Door
@@ -71,7 +77,8 @@ class Library:
         self._lock = WriterLock(root / ".writer.lock")
         self._lake = Lake(root / "lake")
         self._state = State(root / "state.sqlite")
-        self._committer = Committer(self._lake, self._state, faults)
+        self._faults = faults or Faults()
+        self._committer = Committer(self._lake, self._state, self._faults)
         self._door = Door(self._lake, self._state, decide or OwnerMay(), self._now)
         with self._lock.held(wait=False) as alone:
             if alone:
@@ -246,6 +253,301 @@ class Library:
 
         with self._state.reading() as db:
             return decision_log(db, first)
+
+    def list(self) -> dict[str, Json]:
+        """Return the newest version of every dataset in short: ``datasets[]`` with rows, columns, time span and quality."""
+        from madang.library._card import list_datasets
+
+        with self._state.reading() as db:
+            return list_datasets(db)
+
+    def card(self, dataset: str | VersionId) -> dict[str, Json]:
+        """Return the card of a version: what it is, how good, from what and of what; unknown fields are said to be unknown.
+
+        Raises:
+            InputError: There is no such dataset or version.
+        """
+        from madang.library._card import card
+
+        with self._state.reading() as db:
+            return card(db, str(dataset), self.zone)
+
+    def describe(self, dataset: str, **facts: str | None) -> None:
+        """Keep what people say about a dataset: process, equipment, licence, owner, importance, description.
+
+        Raises:
+            InputError: There is no such dataset, or a field has another name.
+        """
+        from madang.library._card import SAID_BY_PEOPLE
+        from madang.library._catalogue import resolve
+        from madang.library._changes import describe
+
+        unknown = sorted(set(facts) - set(SAID_BY_PEOPLE))
+        if unknown:
+            raise InputError(
+                "no_such_field",
+                ko=f"‘{unknown[0]}’은(는) 명세서에 적을 수 있는 항목이 아니에요.",
+                en=f"“{unknown[0]}” is not a field of a card that people fill.",
+                next_ko="쓸 수 있는 항목: " + ", ".join(SAID_BY_PEOPLE),
+                next_en="Fields: " + ", ".join(SAID_BY_PEOPLE),
+                where={"dataset": dataset, "asked": [*unknown]},
+            )
+        with self._lock.held(), self._state.begin() as db:
+            describe(db, resolve(db, dataset)[0], dict(facts))
+
+    def search(self, text: str) -> builtins.list[dict[str, Json]]:
+        """Return datasets and columns that fit a Korean or English text, best first, whatever its spacing."""
+        from madang.library._search import search
+
+        with self._state.reading() as db:
+            return search(db, text)
+
+    def undo(self, step: str, *, party: str = "owner") -> dict[str, Json]:
+        """Take one reading step, intake or mapping decision back; the dataset gets a new version.
+
+        Args:
+            step: Id of the step, such as ``u3``, from an intake report or a card's lineage.
+            party: Who takes it back.
+
+        Raises:
+            InputError: There is no such step, it is already undone, or its file was superseded.
+        """
+        return self._changed(lambda changes: changes.undo(step, party)) | {"undone": step}
+
+    def redo(self, step: str, *, party: str = "owner") -> dict[str, Json]:
+        """Make an undone step again."""
+        return self._changed(lambda changes: changes.undo(step, party, back=True)) | {"redone": step}
+
+    def replay(self, dataset: str, *, party: str = "owner") -> dict[str, Json]:
+        """Read the files with quarantined records again by today's rules; without such files nothing changes."""
+        return self._changed(lambda changes: changes.replay(dataset, party))
+
+    def accept(
+        self,
+        dataset: str,
+        column: str,
+        *,
+        role: str | None = None,
+        kind: str | None = None,
+        unit: str | None = None,
+        point: str | None = None,
+        author: str = "owner",
+    ) -> dict[str, Json]:
+        """Settle what a column is, for this dataset and for later files with the same column name and written unit.
+
+        Args:
+            dataset: Name of the dataset.
+            column: Name of the column, or of a long table's tag.
+            role: One of `madang.plant.Role`; as proposed when None.
+            kind: One of `madang.plant.Kind`; as proposed when None.
+            unit: UCUM code; as proposed when None.
+            point: Path of the point of a line document it belongs to.
+            author: Who settles it.
+
+        Raises:
+            InputError: A name or word is not known.
+        """
+        return self._changed(
+            lambda c: c.decide(dataset, column, "accept", author, role=role, kind=kind, unit=unit, point=point)
+        )
+
+    def reject(self, dataset: str, column: str, *, author: str = "owner") -> dict[str, Json]:
+        """Say that the proposal for a column is wrong, without saying what is right: it then counts as unknown."""
+        return self._changed(lambda c: c.decide(dataset, column, "reject", author, role=None, kind=None, unit=None, point=None))
+
+    def map_review(self, dataset: str | None = None) -> builtins.list[dict[str, Json]]:
+        """Return the columns whose meaning waits for a person, the least certain first."""
+        from madang.library._catalogue import all_datasets, version_of
+        from madang.library._report import column_document
+
+        waiting: builtins.list[dict[str, Json]] = []
+        with self._state.reading() as db:
+            for found in all_datasets(db):
+                version = version_of(db, found, found.latest)
+                if version is None or (dataset is not None and found.name != dataset):
+                    continue
+                waiting.extend(
+                    {"dataset": found.name, "version": found.latest, **column_document(card)}
+                    for card in version.columns
+                    if card.status == "ask"
+                )
+        return sorted(waiting, key=lambda w: float(str(w["confidence"])))
+
+    def quarantine(self, dataset: str) -> builtins.list[dict[str, Json]]:
+        """Return the records of a version that could not be read: source, row, reason and text."""
+        from madang.library._catalogue import QUARANTINE_SCHEMA, files_of, parts_of, resolve
+
+        with self._state.reading() as db:
+            found, version = resolve(db, dataset)
+            parts = parts_of(db, found, version.parts)
+            files = files_of(db, found, "quarantine", version.parts)
+        rows: builtins.list[dict[str, Json]] = []
+        for part in parts:
+            for batch in self._lake.batches(found.table("quarantine"), files, [part.card.index], QUARANTINE_SCHEMA):
+                for record in batch.to_pylist():
+                    row = {"row": record["_row"], "reason": record["reason"], "text": record["text"]}
+                    rows.append({"dataset": found.name, "part": part.card.index, "source": part.card.source, **row})
+        return rows
+
+    def flags(self, dataset: str, *, part: int | None = None) -> pa.Table:
+        """Return the remarks on single cells of a version: ``_part``, ``_row``, ``column``, ``flag``, ``original``."""
+        import pyarrow as pa
+
+        from madang.library._catalogue import FLAGS_SCHEMA, files_of, resolve
+
+        with self._state.reading() as db:
+            found, version = resolve(db, dataset)
+            files = files_of(db, found, "flags", version.parts)
+        wanted = [p for p in version.parts if part is None or p == part]
+        batches = builtins.list(self._lake.batches(found.table("flags"), files, wanted, FLAGS_SCHEMA))
+        return pa.Table.from_batches(batches, schema=FLAGS_SCHEMA)
+
+    def export(
+        self,
+        dataset: str,
+        out: Path,
+        *,
+        form: Literal["wide", "long", "source"] = "wide",
+        units: Literal["unit", "source"] = "unit",
+        columns: Sequence[str] | None = None,
+        reader: str = "owner",
+    ) -> dict[str, Json]:
+        """Write a version as CSV, Parquet or JSON lines; the same version gives the same bytes.
+
+        Args:
+            dataset: ``name`` or ``name@number``.
+            out: File to write; its ending says the format. It appears whole or not at all.
+            form: ``wide`` has one column per column or tag; ``long`` one record per value with its quality; ``source`` the records
+                as the source had them.
+            units: Numbers in each column's unit, or as the source wrote them.
+            columns: Columns to write, in this order; all when None.
+            reader: Party that reads.
+
+        Raises:
+            InputError: The dataset, a column or the ending is not known.
+            RefusedError: The decision point said no.
+        """
+        from madang.library import _export
+        from madang.library._read import pivot
+
+        opened = self._door.open(dataset, reader=reader, purpose="export", columns=columns, where=Where())
+        if form == "long":
+            schema, batches = _export.long_batches(opened, units, lambda part: self.flags(str(opened.version.id), part=part))
+        elif form == "wide" and opened.long is not None:
+            import pyarrow as pa
+
+            stored = pa.Table.from_batches(builtins.list(opened.batches(units)), schema=opened.schema(units))
+            table = pivot(stored, opened.parts, opened.cards, columns)
+            wanted = builtins.list(columns) if columns is not None else [n for n in table.schema.names if n[0] != "_"]
+            schema, batches = _export.wide_batches(table, wanted)
+        else:
+            schema, batches = _export.stored_batches(opened, units)
+        rows = _export.write_batches(schema, batches, Path(out))
+        version = opened.version.id
+        return {
+            "dataset": version.dataset,
+            "version": version.number,
+            "out": str(out),
+            "form": form,
+            "units": units,
+            "columns": [*schema.names],
+            "rows": rows,
+            "log_index": opened.decision.log_index,
+        }
+
+    def write_table(self, table: pa.Table, out: Path) -> int:
+        """Write a table (of a join, say) as `export` writes: by the file's ending, whole or not at all; return its rows."""
+        from madang.library._export import write_batches
+
+        return write_batches(table.schema, iter(table.to_batches(max_chunksize=131_072)), Path(out))
+
+    def originals(self, dataset: str, folder: Path) -> builtins.list[Path]:
+        """Put the kept originals of a version's parts into a folder under their own names; return them, each once."""
+        from madang.library._catalogue import parts_of, resolve
+        from madang.library._reread import place_original
+
+        with self._state.reading() as db:
+            found, version = resolve(db, dataset)
+            parts = parts_of(db, found, version.parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        placed: dict[str, Path] = {}
+        for part in parts:
+            if part.object not in placed:
+                placed[part.object] = place_original(self._lake, part, folder)
+        return builtins.list(placed.values())
+
+    def compact(self, dataset: str) -> dict[str, Json]:
+        """Gather a dataset's small files into large ones; every version keeps its rows in their order."""
+        from madang.library._compact import compact
+
+        with self._lock.held():
+            done = compact(self._lake, self._state, dataset, self._now(), self._faults)
+            self._describe_lake()
+        return done
+
+    def put_object(
+        self,
+        kind: str,
+        name: str,
+        payload: bytes,
+        *,
+        facts: dict[str, Json] | None = None,
+        inputs: Sequence[str | VersionId] = (),
+        party: str = "owner",
+    ) -> StoredObject:
+        """Keep a study, model or report as a new version, with the dataset versions it came from."""
+        from madang.library._objects import record_object
+
+        with self._lock.held():
+            sha256 = self._lake.keep(iter([payload]))
+            with self._state.begin() as db:
+                names = [str(i) for i in inputs]
+                return record_object(db, kind, name, sha256, len(payload), facts or {}, names, self._now(), party)
+
+    def get_object(self, kind: str, name: str, version: int | None = None) -> tuple[bytes, StoredObject]:
+        """Return a saved object's bytes and what is known about it; the newest version without a number (or ``name@2``).
+
+        Raises:
+            InputError: There is none of that name; the error lists the names there are.
+        """
+        from madang.library._objects import find_object
+
+        with self._state.reading() as db:
+            found = find_object(db, kind, name, version)
+        return self._lake.object_path(found.sha256).read_bytes(), found
+
+    def objects(self, kind: str | None = None) -> builtins.list[StoredObject]:
+        """Return every version of every saved object, oldest first."""
+        from madang.library._objects import list_objects
+
+        with self._state.reading() as db:
+            return list_objects(db, kind)
+
+    @property
+    def people(self) -> People:
+        """Parties, accounts, roles and tokens."""
+        from madang.library._people import People
+
+        return People(self._state, self._now)
+
+    def _changed(self, change: Callable[[Changes], builtins.list[Committed]]) -> dict[str, Json]:
+        from madang.library._changes import Changes
+
+        with self._lock.held():
+            changes = Changes(
+                self._lake,
+                self._state,
+                self._committer,
+                self._files,
+                self._propose,
+                now=self._now(),
+                zone=self.zone,
+                shift_start=self.shift_start,
+            )
+            done = change(changes)
+            self._describe_lake()
+        made: builtins.list[Json] = [{"dataset": c.version.dataset, "version": c.version.number} for c in done]
+        return {"dataset": done[0].version.dataset, "version": done[0].version.number, "datasets": made}
 
 
 def _known_zone(zone: str | None) -> None:

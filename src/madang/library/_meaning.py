@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from madang.connect import Layout, SourceColumn
+from madang.errors import Json
 from madang.library._cards import ColumnCard
 from madang.plant import Bilingual, Kind, Role, affine, parse_unit
 
@@ -51,6 +52,7 @@ def decided(card: ColumnCard, decisions: Sequence[MappingDecision], dataset: int
             best = decision
     if best is None:
         return card
+    card = replace(card, proposal=card.proposal or proposal_of(card))
     if best.answer == "reject":
         return replace(
             card,
@@ -72,6 +74,20 @@ def decided(card: ColumnCard, decisions: Sequence[MappingDecision], dataset: int
         status="accepted",
         unit_reason=Bilingual(f"{best.party}이(가) 정했어요.", f"Decided by {best.party}."),
     )
+
+
+def proposal_of(card: ColumnCard) -> dict[str, Json]:
+    """What a card claims, to return to when a decision is withdrawn."""
+    return {
+        "role": str(card.role),
+        "kind": str(card.kind),
+        "unit": card.unit,
+        "point": card.point,
+        "confidence": card.confidence,
+        "status": card.status,
+        "unit_reason": {"ko": card.unit_reason.ko, "en": card.unit_reason.en},
+        "proposal": None,
+    }
 
 
 def scaling(card: ColumnCard) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -211,6 +211,7 @@ class TableProfile:
         self.time_low: int | None = None
         self.time_high: int | None = None
         self.rows_by_shift: Counter[int] = Counter()
+        self.instants_by_shift: Counter[int] = Counter()
         self._steps: list[Ints] = []
         self._sketch: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
 
@@ -244,6 +245,8 @@ class TableProfile:
                 self._steps.append(steps[steps > 0])
         shifts = shift_of(times, self.zone, self.shift_start)
         _count(self.rows_by_shift, shifts)
+        instants = pc.unique(times.drop_null()) if len(ticks) else times
+        _count(self.instants_by_shift, shift_of(instants, self.zone, self.shift_start))
         return shifts
 
     def _add_long(self, batch: pa.RecordBatch, long: LongColumns, rows: Ints, shifts: Ints | None) -> Tags:
@@ -325,6 +328,15 @@ class TableProfile:
         steps = np.concatenate(self._steps) if self._steps else np.empty(0, dtype=np.int64)
         return int(np.median(steps)) if len(steps) else None
 
+    @property
+    def regular(self) -> bool:
+        """Whether nearly all neighbouring instants are the usual distance apart: then absent records can be counted."""
+        steps = np.concatenate(self._steps) if self._steps else np.empty(0, dtype=np.int64)
+        if len(steps) < 20:
+            return False
+        usual = float(np.median(steps))
+        return float(np.mean(np.abs(steps - usual) <= 0.1 * usual)) >= 0.8
+
     def shift_document(self) -> bytes:
         """Counts by shift as compressed JSON: what `shift_quality` needs later."""
         stuck: dict[str, Counter[int]] = {}
@@ -338,6 +350,8 @@ class TableProfile:
                 stuck[name] = counted
         document = {
             "rows": _by_text(self.rows_by_shift),
+            "instants": _by_text(self.instants_by_shift),
+            "regular": self.regular,
             "time_low": self.time_low,
             "time_high": self.time_high,
             "sampling_us": self.sampling_us,
@@ -399,11 +413,3 @@ def _count(counter: Counter[int], shifts: Ints) -> None:
 
 def _by_text(counter: Mapping[int, int]) -> dict[str, Json]:
     return {str(k): v for k, v in sorted(counter.items()) if k >= 0}
-
-
-def shifts_total(counters: Iterable[Mapping[int, int]]) -> Counter[int]:
-    """Add counters of several parts."""
-    total: Counter[int] = Counter()
-    for counter in counters:
-        total.update(counter)
-    return total

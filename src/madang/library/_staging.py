@@ -53,6 +53,8 @@ class Staged:
     flag_count: int
     folder: Path = Path()
     object: str = ""
+    origin: int = 0
+    """First reading of this table, when it is read again."""
     time_first: datetime | None = None
     time_last: datetime | None = None
     shifts: bytes = b""

@@ -115,6 +115,7 @@ steps = Table(
     Column("kind", String, nullable=False),
     Column("dataset", Integer, ForeignKey("datasets.id")),
     Column("subject", String, nullable=False),
+    Column("origin", Integer),
     Column("party", String, nullable=False),
     Column("time", String, nullable=False),
     Column("detail", Text, nullable=False),
