@@ -23,7 +23,7 @@ _FALSE_SHARE: Final = 0.05
 """Expected share of false alarms among the columns called moved (Benjamini and Hochberg, 1995)."""
 _SMALLEST_SHIFT: Final = 0.2
 """Population stability index below which a change is too small to speak of (common rule: 0.1 to 0.25 moderate)."""
-_OUTSIDE: Final = 0.02
+_OUTSIDE: Final = 0.05
 """Share of rows outside the training range from which it is told."""
 _WORSE: Final = 1.1
 """Ratio of errors from which a real worsening also matters."""

@@ -190,9 +190,9 @@ def _energy(seed: int, rows: int) -> _World:
     start = np.datetime64("2024-03-01T00:00:00", "us")
     world.time = start + (np.arange(rows) * 3600).astype("timedelta64[s]").astype("timedelta64[us]")
     hour = np.arange(rows) % 24
-    running = ((hour > 6) & (hour < 20) & ((np.arange(rows) // 24) % 7 < 6)).astype(float)
+    running = np.where((hour > 6) & (hour < 20) & ((np.arange(rows) // 24) % 7 < 6), 1.0, 0.0)
     load = 20 + 60 * running * (1 + 0.15 * world.walk(0.9)) + 3 * world.walk(0.5)
-    world.y = np.round(np.maximum(load, 1), 2)
+    world.y = np.asarray(np.round(np.maximum(load, 1), 2), dtype=np.float64)
     world.target = ("전력사용량", "usage_kwh", "KWH")[world.style]
     world.add(world.target, world.y, kind=Kind.ELECTRIC_ENERGY, unit="kW.h")
     world.add(
