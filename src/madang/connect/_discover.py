@@ -15,6 +15,7 @@ from madang.connect._bytes import (
     INSIDE,
     MAX_DEPTH,
     ZIP,
+    ArchiveMember,
     archive_members,
     broken_container,
     check_archive,
@@ -31,7 +32,64 @@ _COMPANIONS = ("-journal", "-wal", "-shm")
 """Endings of the files that SQLite keeps beside a database; they are no tables."""
 # Files that come along with exports and hold no table; they are passed over in folders and archives, not when named.
 _NOT_TABLES = frozenset(
-    [".md", ".rst", ".html", ".htm", ".xml", ".xsd", ".pdf", ".doc", ".docx", ".ppt", ".pptx", ".hwp", ".hwpx", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".py", ".js", ".css", ".ipynb", ".exe", ".dll", ".so", ".bat", ".sh", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".lnk", ".url", ".mp4", ".avi", ".wav", ".mp3", ".npy", ".npz", ".pkl", ".h5", ".mat", ".zipx", ".7z", ".rar", ".tar", ".bz2", ".xz", ".asc", ".sig", ".key", ".pem"]
+    [
+        ".md",
+        ".rst",
+        ".html",
+        ".htm",
+        ".xml",
+        ".xsd",
+        ".pdf",
+        ".doc",
+        ".docx",
+        ".ppt",
+        ".pptx",
+        ".hwp",
+        ".hwpx",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".svg",
+        ".py",
+        ".js",
+        ".css",
+        ".ipynb",
+        ".exe",
+        ".dll",
+        ".so",
+        ".bat",
+        ".sh",
+        ".ini",
+        ".cfg",
+        ".toml",
+        ".yaml",
+        ".yml",
+        ".lnk",
+        ".url",
+        ".mp4",
+        ".avi",
+        ".wav",
+        ".mp3",
+        ".npy",
+        ".npz",
+        ".pkl",
+        ".h5",
+        ".mat",
+        ".zipx",
+        ".7z",
+        ".rar",
+        ".tar",
+        ".bz2",
+        ".xz",
+        ".asc",
+        ".sig",
+        ".key",
+        ".pem",
+    ]
 )
 
 Container = Literal["text", "json", "parquet", "workbook", "sqlite", "zip", "binary", "empty"]
@@ -39,7 +97,6 @@ Container = Literal["text", "json", "parquet", "workbook", "sqlite", "zip", "bin
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _SQLITE = b"SQLite format 3\x00"
 _PARQUET = b"PAR1"
-_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 
 
 @dataclass(frozen=True)
@@ -148,13 +205,13 @@ def _tables_of_bytes(
     head, packed = _head(path, member)
     match _container(head):
         case "zip":
-            yield from _tables_of_archive(path, member, shown, depth, skipped)
+            members = _members(path, member, shown)
+            if _is_workbook([entry.name for entry in members]):
+                yield from _tables_of_workbook(path, member, shown, sha256, size, "xlsx")
+            else:
+                yield from _tables_of_archive(path, member, shown, members, depth, skipped)
         case "workbook":
-            from madang.connect._workbook import find_sheets
-
-            kind: FileFormat = "xls" if head.startswith(_OLE) else "xlsx"
-            for part, name in find_sheets(path, member, shown):
-                yield TableSource(name, path, sha256, size, kind, member, part)
+            yield from _tables_of_workbook(path, member, shown, sha256, size, "xls")
         case "sqlite":
             from madang.connect._database import find_relations
 
@@ -185,27 +242,53 @@ def _container(head: bytes) -> Container:
     if not head:
         return "empty"
     if head.startswith((ZIP, EMPTY_ZIP)):
-        return "workbook" if _is_workbook(head) else "zip"
+        return "zip"
     if head.startswith(_OLE):
         return "workbook"
     if head.startswith(_SQLITE):
         return "sqlite"
     if head.startswith(_PARQUET):
         return "parquet"
-    if head.startswith((b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x7fELF", b"MZ\x90")):
+    if head.startswith(
+        (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x7fELF", b"MZ\x90")
+    ):
         return "binary"
     from madang.connect._json import looks_like_json
 
     return "json" if looks_like_json(head) else "text"
 
 
-def _is_workbook(head: bytes) -> bool:
-    """Whether the first members of a ZIP file are those of an Office workbook."""
-    return any(mark in head for mark in (b"[Content_Types].xml", b"xl/workbook", b"xl/worksheets", b"_rels/.rels", b"docProps/"))
+def _is_workbook(names: Sequence[str]) -> bool:
+    """Whether the members of a ZIP file are the parts of a workbook."""
+    return "[Content_Types].xml" in names and any(name.startswith("xl/workbook") for name in names)
+
+
+def _tables_of_workbook(
+    path: Path, member: str | None, shown: str, sha256: str, size: int, kind: FileFormat
+) -> Iterator[TableSource]:
+    from madang.connect._workbook import find_sheets
+
+    for part, name in find_sheets(path, member, shown):
+        yield TableSource(name, path, sha256, size, kind, member, part)
+
+
+def _members(path: Path, member: str | None, shown: str) -> list[ArchiveMember]:
+    with open_container(path, member) as stream:
+        try:
+            archive = zipfile.ZipFile(stream)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise broken_container(path, member, error) from error
+        check_archive(path, shown, archive)
+        return archive_members(archive)
 
 
 def _tables_of_archive(
-    path: Path, member: str | None, shown: str, depth: int, skipped: list[Skipped]
+    path: Path,
+    member: str | None,
+    shown: str,
+    members: Sequence[ArchiveMember],
+    depth: int,
+    skipped: list[Skipped],
 ) -> Iterator[TableSource]:
     if depth >= MAX_DEPTH:
         raise InputError(
@@ -218,14 +301,7 @@ def _tables_of_archive(
         )
     seen = 0
     first: MadangError | None = None
-    with open_container(path, member) as stream:
-        try:
-            archive = zipfile.ZipFile(stream)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise broken_container(path, member, error) from error
-        check_archive(path, shown, archive)
-        names = archive_members(archive)
-    for entry in names:
+    for entry in members:
         inner = entry.name if member is None else f"{member}{INSIDE}{entry.name}"
         inner_shown = f"{shown}#{entry.name}"
         name = Path(entry.name)

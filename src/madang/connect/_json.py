@@ -388,7 +388,7 @@ def _lists(records: Callable[[], Iterator[Record | UnreadRow]]) -> Callable[[], 
             if isinstance(record, UnreadRow):
                 yield record
             elif isinstance(record, list):
-                yield [_cell(item) for item in record]
+                yield [_cell(item) for item in cast("list[Json]", record)]
 
     return rows
 
@@ -445,7 +445,9 @@ def _with_names(holder: dict[str, Json], rows: list[list[Json]]) -> list[Record 
         return list(rows)
     names = cast("list[str]", listed)
     return [
-        dict(zip(names, row, strict=True)) if len(row) == len(names) else UnreadRow(json.dumps(row, ensure_ascii=False), "width")
+        dict(zip(names, row, strict=True))
+        if len(row) == len(names)
+        else UnreadRow(json.dumps(row, ensure_ascii=False), "width")
         for row in rows
     ]
 
