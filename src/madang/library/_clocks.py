@@ -84,7 +84,7 @@ def offset_of_events(events: Mapping[str, Instants], signals: Mapping[str, tuple
         if len(times) < _ENOUGH:
             continue
         for tag, (time, value) in signals.items():
-            for rank, (edge, edges) in enumerate(_edges(time, value, len(times))):
+            for rank, (edge, edges, step) in enumerate(_edges(time, value, len(times))):
                 found = _meeting(times, edges)
                 if found is None:
                     continue
@@ -95,7 +95,8 @@ def offset_of_events(events: Mapping[str, Instants], signals: Mapping[str, tuple
                 )
                 order = (-round(share, 1), rank, high - low, abs(minutes))
                 if best is None or order < best[0]:
-                    best = (order, ClockOffset(minutes, low, high, True, agreeing, evidence))
+                    # nothing is known finer than the step of the recording
+                    best = (order, ClockOffset(minutes, low - step, high + step, True, agreeing, evidence))
     return no_offset(_NOTHING) if best is None else best[1]
 
 
@@ -174,8 +175,8 @@ _COUNT = Bilingual("증가", "a count")
 _STEP = Bilingual("급변", "a step")
 
 
-def _edges(time: Instants, value: FloatArray, wanted: int) -> Iterator[tuple[Bilingual, NDArray[np.int64]]]:
-    """Yield trains of edges of a signal that are about as many as the events, the plainest kind first."""
+def _edges(time: Instants, value: FloatArray, wanted: int) -> Iterator[tuple[Bilingual, NDArray[np.int64], float]]:
+    """Yield trains of edges of a signal that are about as many as the events, the plainest kind first, and its step [min]."""
     present = ~np.isnan(value)
     at, reading = time[present].astype("datetime64[us]").astype(np.int64), value[present]
     if len(at) < 2 * _ENOUGH:
@@ -197,7 +198,7 @@ def _edges(time: Instants, value: FloatArray, wanted: int) -> Iterator[tuple[Bil
         if 0.3 * wanted <= len(index) <= 12 * wanted and len(index) >= _ENOUGH:
             # the change happened between two readings; after a long gap, nobody knows when
             index = index[at[index + 1] - at[index] <= 3 * max(usual_step, 1)]
-            yield kind, (at[index] + at[index + 1]) // 2
+            yield kind, (at[index] + at[index + 1]) // 2, usual_step / _MINUTE
 
 
 def _switches(reading: FloatArray) -> bool:

@@ -176,6 +176,10 @@ def match_rows(left: Side, right: Side, *, tolerance: int | None = None) -> Matc
 
 def _holds_results_of(left: Side, right: Side) -> bool:
     """Whether the right table reports on the things of the left one (perhaps several times), rather than listing things."""
+    rows, things = _rows_per_thing(left), _rows_per_thing(right)
+    if max(rows, things) > 1.5 * min(rows, things):
+        # many lots made of one raw lot look it up, whatever lasts and whatever is a point in time
+        return things > rows
     lasting = [side.times is not None and side.times.windows for side in (left, right)]
     if lasting[0] != lasting[1]:
         return lasting[0]
@@ -183,6 +187,11 @@ def _holds_results_of(left: Side, right: Side) -> bool:
     if reported[0] != reported[1]:
         return reported[1]
     return _repeats(right) > _repeats(left)
+
+
+def _rows_per_thing(side: Side) -> float:
+    things = {spellings(side.keys.spellings[code])[-1] for code in np.unique(side.keys.codes) if code >= 0}
+    return int(np.count_nonzero(side.keys.codes >= 0)) / max(1, len(things))
 
 
 def _repeats(side: Side) -> float:

@@ -10,7 +10,7 @@ every statistic.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -127,7 +127,8 @@ def window_features(
 ) -> WindowFeatures:
     """Return statistics of one tag's readings per window; windows may overlap, nest, be empty and stand in any order.
 
-    Work is proportional to the readings covered (counted once per window that covers them) plus the readings between windows.
+    The borders of all windows cut the readings into segments; each reading is summed up once, in its segment, and a window is put
+    together from its segments. So lots that share a furnace cost no more than lots that follow each other.
 
     Args:
         time: Times of the readings, sorted.
@@ -135,24 +136,33 @@ def window_features(
         start: First instant of each window, included.
         end: End of each window, not included; a window that ends before it starts is empty.
         features: Which statistics to compute.
+
+    Source:
+        Means and moments of parts are put together after Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for
+        computing sample variances, 1979.
     """
-    absent = np.isnan(value)
-    if absent.any():
-        time, value = time[~absent], value[~absent]
     whole = _whole(time)
     low = np.searchsorted(whole, _whole(start), side="left").astype(np.int64)
     high = np.maximum(low, np.searchsorted(whole, _whole(end), side="left").astype(np.int64))
-    n = high - low
-    made: dict[Feature, FloatArray] = {f: np.full(len(n), np.nan) for f in features if f != "n"}
+    made: dict[Feature, FloatArray] = {f: np.full(len(low), np.nan) for f in features if f != "n"}
+    absent = np.isnan(value)
+    gaps = bool(absent.any())
+    present = np.flatnonzero(~absent) if gaps else None
+    if present is None:
+        first, beyond = low, high
+    else:
+        first, beyond = np.searchsorted(present, low), np.searchsorted(present, high)
+    n = (beyond - first).astype(np.int64)
     filled = np.flatnonzero(n)
     if "first" in made:
-        made["first"][filled] = value[low[filled]]
+        made["first"][filled] = value[first[filled] if present is None else present[first[filled]]]
     if "last" in made:
-        made["last"][filled] = value[high[filled] - 1]
-    if made.keys() - {"first", "last"}:
+        made["last"][filled] = value[beyond[filled] - 1 if present is None else present[beyond[filled] - 1]]
+    if len(filled) and made.keys() - {"first", "last"}:
+        edges = np.unique(np.concatenate((low[filled], high[filled])))
         per_hour = 3_600_000_000.0 if np.issubdtype(np.asarray(time).dtype, np.datetime64) else 1.0
-        for windows in _disjoint_runs(low, high, filled):
-            _reduce_run(whole, value, low[windows], high[windows], windows, made, per_hour)
+        segments = _sum_segments(whole, value, edges, made.keys(), gaps, per_hour)
+        _put_together(segments, np.searchsorted(edges, low[filled]), np.searchsorted(edges, high[filled]), filled, made)
     return WindowFeatures(n, made)
 
 
@@ -287,82 +297,103 @@ def _whole(time: TimeArray | NDArray[np.datetime64]) -> IntArray:
     return array.astype(np.int64, copy=False)
 
 
-def _disjoint_runs(low: IntArray, high: IntArray, filled: IntArray) -> Iterator[IntArray]:
-    """Yield runs of windows that do not overlap and stand in order, each covering about `_RUN` readings.
+@dataclass(frozen=True)
+class _Segments:
+    """Sums of the readings between neighbouring borders, each of shape (segment,)."""
 
-    Overlapping windows are dealt to as few tracks as their depth needs, the earliest free track first.
-    """
-    order = filled[np.lexsort((high[filled], low[filled]))]
-    while len(order):
-        starts, ends = low[order], high[order]
-        if np.all(starts[1:] >= ends[:-1]):
-            track, order = order, order[:0]
-        else:
-            taken = _greedy_track(starts, ends)
-            track, order = order[taken], order[~taken]
-        edges = np.searchsorted(low[track], np.arange(low[track[0]], high[track[-1]], _RUN), side="left")
-        for first, last in zip(edges, [*edges[1:], len(track)], strict=True):
-            if last > first:
-                yield track[first:last]
-
-
-def _greedy_track(starts: IntArray, ends: IntArray) -> NDArray[np.bool_]:
-    taken = np.zeros(len(starts), dtype=np.bool_)
-    at, free_from = 0, int(starts[0])
-    while at < len(starts):
-        at = at + int(np.searchsorted(starts[at:], free_from, side="left"))
-        if at == len(starts):
-            break
-        taken[at] = True
-        free_from = max(int(ends[at]), int(starts[at]) + 1)
-        at += 1
-    return taken
+    n: FloatArray
+    mean: FloatArray
+    squares: FloatArray
+    """Sum of squared deviations from the mean."""
+    minimum: FloatArray
+    maximum: FloatArray
+    elapsed: FloatArray
+    """Mean time since the first reading [h for instants]."""
+    spread: FloatArray
+    """Sum of squared deviations of time."""
+    cross: FloatArray
+    """Sum of products of both deviations."""
 
 
-def _reduce_run(
-    whole: IntArray,
-    value: FloatArray,
-    low: IntArray,
-    high: IntArray,
-    windows: IntArray,
-    made: dict[Feature, FloatArray],
-    per_hour: float,
+def _sum_segments(
+    whole: IntArray, value: FloatArray, edges: IntArray, wanted: Set[str], gaps: bool, per_hour: float
+) -> _Segments:
+    """Sum up the readings between neighbouring `edges`, in runs that fit a core's cache."""
+    count = len(edges) - 1
+    zeros = [np.zeros(count) for _ in range(6)]
+    highest, lowest = np.full(count, np.inf), np.full(count, -np.inf)
+    made = _Segments(zeros[0], zeros[1], zeros[2], highest, lowest, zeros[3], zeros[4], zeros[5])
+    runs = np.searchsorted(edges[:-1], np.arange(edges[0], edges[-1], _RUN), side="left")
+    for first, last in zip(runs, [*runs[1:], count], strict=True):
+        if first == last:
+            continue
+        base, stop = int(edges[first]), int(edges[last])
+        readings, at = value[base:stop], edges[first:last] - base
+        lengths = np.diff(edges[first : last + 1])
+        run = slice(first, last)
+        absent = np.isnan(readings) if gaps else None
+        made.n[run] = lengths if absent is None else np.add.reduceat((~absent).astype(np.float64), at)
+        if "min" in wanted:
+            found = np.fmin.reduceat(readings, at)
+            made.minimum[run] = np.where(made.n[run] > 0, found, np.inf)
+        if "max" in wanted:
+            found = np.fmax.reduceat(readings, at)
+            made.maximum[run] = np.where(made.n[run] > 0, found, -np.inf)
+        if not wanted & {"mean", "std", "slope"}:
+            continue
+        divisor = np.maximum(made.n[run], 1.0)
+        made.mean[run] = np.add.reduceat(readings if absent is None else np.where(absent, 0.0, readings), at) / divisor
+        if not wanted & {"std", "slope"}:
+            continue
+        centred = readings - np.repeat(made.mean[run], lengths)
+        if absent is not None:
+            centred[absent] = 0.0
+        if "slope" in wanted:
+            elapsed = (whole[base:stop] - whole[edges[0]]) / per_hour
+            made.elapsed[run] = np.add.reduceat(elapsed if absent is None else np.where(absent, 0.0, elapsed), at) / divisor
+            elapsed -= np.repeat(made.elapsed[run], lengths)
+            if absent is not None:
+                elapsed[absent] = 0.0
+            made.cross[run] = np.add.reduceat(elapsed * centred, at)
+            made.spread[run] = np.add.reduceat(np.square(elapsed, out=elapsed), at)
+        if "std" in wanted:
+            made.squares[run] = np.add.reduceat(np.square(centred, out=centred), at)
+    return made
+
+
+def _put_together(
+    segments: _Segments, first: IntArray, last: IntArray, windows: IntArray, made: dict[Feature, FloatArray]
 ) -> None:
-    """Fill the statistics of windows that are disjoint, in order and not empty."""
-    base, stop = int(low[0]), int(high[-1])
-    readings = value[base:stop]
-    edges = np.stack((low, high), axis=1).ravel() - base
-    edges = edges[:-1]  # the last end is the slice's end, which a reduction reaches by itself
-    # a window that touches the next one leaves a segment of no length: reduceat would return one reading for it
-    segments, own = np.unique(edges, return_index=True)
-    is_window = own % 2 == 0
-    touching = np.zeros(len(segments), dtype=np.bool_)
-    touching[np.searchsorted(segments, low - base)] = True
-    is_window |= touching
-    lengths = np.diff(np.append(segments, stop - base))
-
-    n = (high - low).astype(np.float64)
-    if "min" in made:
-        made["min"][windows] = np.minimum.reduceat(readings, segments)[is_window]
-    if "max" in made:
-        made["max"][windows] = np.maximum.reduceat(readings, segments)[is_window]
-    if not made.keys() & {"mean", "std", "slope"}:
-        return
-    means = np.add.reduceat(readings, segments) / lengths
-    if "mean" in made:
-        made["mean"][windows] = means[is_window]
-    if not made.keys() & {"std", "slope"}:
-        return
-    centred = readings - np.repeat(means, lengths)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if "slope" in made:
-            elapsed = (whole[base:stop] - whole[base]) / per_hour
-            elapsed -= np.repeat(np.add.reduceat(elapsed, segments) / lengths, lengths)
-            cross = np.add.reduceat(elapsed * centred, segments)[is_window]
-            spread = np.add.reduceat(elapsed * elapsed, segments)[is_window]
-            different = whole[high - 1] > whole[low]
-            made["slope"][windows] = np.where(different, cross / spread, np.nan)
-        if "std" in made:
-            np.square(centred, out=centred)
-            squares = np.add.reduceat(centred, segments)[is_window]
-            made["std"][windows] = np.where(n > 1, np.sqrt(squares / (n - 1)), np.nan)
+    """Fill the statistics of windows (none empty) from the segments ``first <= segment < last`` of each."""
+    covered = np.cumsum(last - first)
+    runs = np.searchsorted(covered, np.arange(0, int(covered[-1]), 4 * _RUN), side="left")
+    for begin, stop in zip(runs, [*runs[1:], len(windows)], strict=True):
+        if begin == stop:
+            continue
+        counts = (last - first)[begin:stop]
+        at = np.concatenate(([0], np.cumsum(counts)[:-1]))
+        index = np.repeat(first[begin:stop] - at, counts) + np.arange(int(counts.sum()))
+        into = windows[begin:stop]
+        n_of, mean_of = segments.n[index], segments.mean[index]
+        n = np.add.reduceat(n_of, at)
+        if "min" in made:
+            made["min"][into] = np.minimum.reduceat(segments.minimum[index], at)
+        if "max" in made:
+            made["max"][into] = np.maximum.reduceat(segments.maximum[index], at)
+        mean = np.add.reduceat(n_of * mean_of, at) / n
+        if "mean" in made:
+            made["mean"][into] = mean
+        apart = mean_of - np.repeat(mean, counts)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if "std" in made:
+                squares = np.add.reduceat(segments.squares[index] + n_of * apart * apart, at)
+                made["std"][into] = np.where(n > 1, np.sqrt(squares / (n - 1.0)), np.nan)
+            if "slope" in made:
+                elapsed_of = segments.elapsed[index]
+                elapsed = np.add.reduceat(n_of * elapsed_of, at) / n
+                away = elapsed_of - np.repeat(elapsed, counts)
+                spread = np.add.reduceat(segments.spread[index] + n_of * away * away, at)
+                cross = np.add.reduceat(segments.cross[index] + n_of * away * apart, at)
+                # readings of one instant leave nothing but the rounding of their mean
+                rounding = n * np.square(1e-12 * np.maximum(np.abs(elapsed), 1e-6))
+                made["slope"][into] = np.where(spread > rounding, cross / spread, np.nan)

@@ -1,305 +1,574 @@
-"""What was read from the library becomes the one table a study learns from."""
+"""What was read from the library becomes the one table a study learns from.
+
+One table is a frame as it stands. Several exports of one plant become one row per lot: the table with the target, the list of
+lots that it names, everything else that is known of each lot, and what the signals did while the lot was made. Nothing that is
+known only after the result becomes an input, and ``facts["join"]`` says what was done, before any result is shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from madang.connect import ROW
 from madang.errors import InputError, Json
-from madang.library import PART, ColumnCard, ReadResult
-from madang.models._assemble_columns import instants, is_text, is_time, series_of, texts_of
-from madang.models._assemble_names import find_name, plain_name, source_names
-from madang.models._frame import Frame, IntArray, Series, TimeArray
+from madang.library import (
+    ClockOffset,
+    ColumnCard,
+    Phase,
+    ReadResult,
+    is_instant,
+    lot_events,
+    offset_of_events,
+    offset_of_samples,
+)
+from madang.models._assemble_columns import series_of, texts_of
+from madang.models._assemble_lots import (
+    IntArray,
+    Joined,
+    Link,
+    join_to,
+    link,
+    list_of_lots,
+    listed_phases,
+    lots_of_signal,
+    lots_of_steps,
+    own_phases,
+    phase_table,
+    rows_per_key,
+    taken_times,
+)
+from madang.models._assemble_names import find_name, source_names
+from madang.models._assemble_signals import (
+    MadeFeature,
+    Signal,
+    before_samples,
+    distinct_series,
+    last_part,
+    recipe_phases,
+    signal_of,
+    thirds,
+    window_series,
+)
+from madang.models._assemble_table import frame_from_arrow, frame_of, read_of
+from madang.models._assemble_tables import PlantTable, Target, find_target, part_and_row, plant_tables
+from madang.models._frame import Availability, FloatArray, Frame, Series, TimeArray
+from madang.models._leaks_words import holds_results, says_after
 from madang.models._words import StudyRequest
 from madang.plant import Bilingual, Kind, Role
 
-_GROUP_WORDS = (
-    "lot",
-    "batch",
-    "engine",
-    "heat",
-    "serial",
-    "run",
-    "unit",
-    "campaign",
-    "experiment",
-    "wafer",
-    "charge",
-    "로트",
-    "배치",
-    "차수",
-    "호기",
-    "시리얼",
-    "런",
-)
-_RESULT_WORDS = (
-    "resulttime",
-    "resulted",
-    "reported",
-    "reporttime",
-    "released",
-    "approved",
-    "completed",
-    "결과시각",
-    "결과일시",
-    "보고시각",
-    "보고일시",
-    "승인",
-    "판정일시",
-    "완료일시",
-)
+__all__ = ["assemble", "frame_from_arrow", "frame_of", "read_of"]
+
+_DENSE = 20.0
+"""Readings per lot from which a table that names the lot is a signal."""
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """A column that was given or found, and why."""
-
-    columns: tuple[str, ...]
-    given: bool
-    reason: Bilingual
-
-    def document(self) -> dict[str, Json]:
-        return {"columns": list(self.columns), "given": self.given, **self.reason.fields("reason")}
-
-
-def frame_of(read: ReadResult, request: StudyRequest, *, keep: Collection[str] = ()) -> Frame:
-    """Return one table of the library as a frame, its rows in the order of their source.
+def assemble(
+    reads: Sequence[ReadResult], request: StudyRequest, *, keep: Collection[str] = (), with_target: bool = True
+) -> Frame:
+    """Return the frame of one table, or of several exports of one plant.
 
     Args:
-        read: What the library gave; a long dataset is already wide.
-        request: Names given by a person; each is looked up among names and source names.
+        reads: What the library gave; files of one kind (a history per month) may come as one read or as several.
+        request: Names given by a person; each is looked up among names and source names of every table.
         keep: Text columns that stay categories however many texts they hold (a saved study's own columns).
+        with_target: Whether lots without a result are left out. A prediction keeps them.
 
     Returns:
-        The frame. ``facts`` holds ``dataset``, ``target`` (resolved name or null), ``time``, ``order``, ``group``,
-        ``result_time`` (each with why it was taken), ``excluded``, ``left_out`` (columns no model can take, with the reason)
-        and ``source_names``.
+        The frame. Beside the facts of `frame_of`, ``facts["rows_are"]`` is ``lots`` or ``records``, ``facts["features"]`` says
+        of each made column its source column, window and statistic, and ``facts["join"]`` explains the join in sentences.
 
     Raises:
-        InputError: A name that was given fits no column, or several.
+        InputError: No table, a name that fits no column or several, or nothing that the target's table could be joined to.
     """
-    cards = {card.name: card for card in read.columns if card.name in read.table.column_names}
-    names = source_names(cards.values())
-    target = None if request.target is None else find_name(request.target, names, "target")
-    excluded = {find_name(name, names, "exclude") for name in request.exclude} - {target}
-    order = None if request.order is None else find_name(request.order, names, "order")
-    origin = read.version.dataset
-
-    time = _time_column(cards, read, request, excluded | {target or ""})
-    group = _group_columns(cards, read.table, request, excluded | {target or ""})
-    result_time = _result_time_column(cards, read.table, time)
-
-    series: dict[str, Series] = {}
-    left_out: list[Json] = []
-    for card in cards.values():
-        column = read.table[card.name]
-        if card.name in excluded or card.name in (PART, ROW):
-            continue
-        if is_time(column.type):
-            if time is None or card.name not in time.columns:
-                left_out.append(
-                    _left_out(card.name, "이 시각 열은 입력으로 쓰지 않아요.", "A time of its own is not an input.")
-                )
-            continue
-        made = series_of(card, column, origin, {*keep, *((target,) if target else ())})
-        if made is None:
-            left_out.append(_left_out(card.name, "자유롭게 적은 글이라 입력으로 쓰지 않아요.", "Free text is not an input."))
-        else:
-            series[card.name] = made
-
-    facts: dict[str, Json] = {
-        "dataset": str(read.version),
-        "target": target,
-        "time": None if time is None else time.document(),
-        "order": order,
-        "group": None if group is None else group.document(),
-        "result_time": result_time,
-        "excluded": [*sorted(excluded)],
-        "left_out": left_out,
-        "source_names": dict(names),
-    }
-    rows = read.table.num_rows
-    return Frame(
-        series=series,
-        part=_whole(read.table, PART, np.zeros(rows, dtype=np.int64)),
-        row=_whole(read.table, ROW, np.arange(1, rows + 1, dtype=np.int64)),
-        time=None if time is None else instants(read.table[time.columns[0]]),
-        result_time=None if result_time is None else instants(read.table[result_time]),
-        group=None if group is None else _groups(read.table, group.columns),
-        sources=tuple(part.source for part in read.parts),
-        facts=facts,
-    )
+    if not reads:
+        raise InputError(
+            "no_tables", ko="읽은 표가 없습니다.", en="There is no table to study.",
+            next_ko="파일이나 폴더를 지정해 주세요.", next_en="Give files or a folder.",
+        )  # fmt: skip
+    if len(reads) == 1:
+        return frame_of(reads[0], request, keep=keep)
+    tables = plant_tables(reads)
+    target = find_target(tables, request.target)
+    if len(tables) == 1:
+        return _frame_of_one(tables[0], reads, request, keep)
+    if _is_signal(target.table):
+        return _around_signal(tables, target, request, keep)
+    return _Plant(tables, target, request, frozenset(keep), with_target).frame()
 
 
-def frame_from_arrow(
-    table: pa.Table,
-    request: StudyRequest | None = None,
-    *,
-    dataset: str = "table",
-    roles: Mapping[str, Role] | None = None,
-    kinds: Mapping[str, Kind] | None = None,
-    units: Mapping[str, str] | None = None,
-    keep: Collection[str] = (),
-) -> Frame:
-    """Return a frame of an Arrow table that never was in a library (tests, generated plants).
-
-    Args:
-        table: Columns of numbers, texts, booleans and times; `PART` and `ROW` are made when absent.
-        request: What a person asked; nothing by default.
-        dataset: Name shown as the origin of the columns.
-        roles: Roles that are known; times and texts get the plain role of their type, numbers ``unknown``.
-        kinds: Kinds of quantity that are known.
-        units: Units that are known (UCUM).
-        keep: See `frame_of`.
-    """
-    return frame_of(
-        read_of(table, dataset=dataset, roles=roles, kinds=kinds, units=units), request or StudyRequest(), keep=keep
-    )
+def _frame_of_one(table: PlantTable, reads: Sequence[ReadResult], request: StudyRequest, keep: Collection[str]) -> Frame:
+    parts = tuple(part for read in reads for part in read.parts)
+    whole = replace(reads[0], table=table.view.table, columns=table.view.columns, parts=parts)
+    return replace(frame_of(whole, request, keep=keep), sources=table.sources)
 
 
-def read_of(
-    table: pa.Table,
-    *,
-    dataset: str = "table",
-    roles: Mapping[str, Role] | None = None,
-    kinds: Mapping[str, Kind] | None = None,
-    units: Mapping[str, str] | None = None,
-) -> ReadResult:
-    """Return an Arrow table in the shape of a library's read, with the plainest cards that fit its types."""
-    from madang.library import Decision, VersionId
-
-    version = VersionId(dataset, 1)
-    cards = tuple(
-        _plain_card(field, (roles or {}).get(field.name), (kinds or {}).get(field.name), (units or {}).get(field.name))
-        for field in table.schema
-        if field.name not in (PART, ROW)
-    )
-    open_to_all = Bilingual("도서관 밖의 표예요.", "A table outside the library.")
-    decision = Decision(True, "caller", "study", version, tuple(c.name for c in cards), "none", open_to_all, -1)
-    return ReadResult(table, cards, version, (), decision)
-
-
-def _plain_card(field: pa.Field, role: Role | None, kind: Kind | None, unit: str | None) -> ColumnCard:
-    plain_role, plain_kind = Role.UNKNOWN, Kind.UNKNOWN
-    type_ = "number"
-    if is_time(field.type):
-        plain_role, plain_kind, type_ = Role.TIME, Kind.TIME, "time"
-    elif is_text(field.type):
-        plain_role, plain_kind, type_ = Role.TEXT, Kind.TEXT, "text"
-    elif pa.types.is_boolean(field.type):
-        plain_role, plain_kind, type_ = Role.STATE, Kind.STATE, "boolean"
-    elif pa.types.is_integer(field.type):
-        type_ = "integer"
-    known = Bilingual("정해 준 대로예요.", "As given.")
-    card = ColumnCard(
-        field.name, field.name, role or plain_role, kind or plain_kind, unit, unit, known, 1.0, "accepted", "number"
-    )
-    return replace(card, type=type_)  # type: ignore[arg-type]
-
-
-def _left_out(column: str, ko: str, en: str) -> Json:
-    return {"column": column, **Bilingual(ko, en).fields("reason")}
-
-
-def _whole(table: pa.Table, name: str, otherwise: IntArray) -> IntArray:
-    if name not in table.column_names:
-        return otherwise
-    values: IntArray = table[name].to_numpy().astype(np.int64)
-    return values
-
-
-def _time_column(
-    cards: Mapping[str, ColumnCard], read: ReadResult, request: StudyRequest, never: Collection[str]
-) -> _Choice | None:
-    """Return the column that orders the rows: the one given, else the reader's, else the first of role time."""
-    names = source_names(cards.values())
-    if request.time is not None:
-        name = find_name(request.time, names, "time")
-        if not is_time(read.table[name].type):
-            raise InputError(
-                "not_a_time",
-                ko=f"시각으로 지정한 열 '{name}'이(가) 시각으로 읽히지 않았습니다.",
-                en=f"Column '{name}' (given as time) was not read as a time.",
-                next_ko="순서만 뜻하는 열이라면 --order 로 지정해 주세요.",
-                next_en="If the column only gives an order, name it with --order.",
-                where={"column": name},
-            )
-        return _Choice((name,), True, Bilingual("사용자가 지정했어요.", "Given by the user."))
-    timed = [n for n, c in cards.items() if is_time(read.table[n].type) and n not in never]
-    by_reader = {part.layout.time_column for part in read.parts}
-    for name in timed:
-        if name in by_reader or names[name] in by_reader:
-            return _Choice((name,), False, Bilingual("읽을 때 찾은 시각 열이에요.", "The time column found on reading."))
-    first = [n for n in timed if cards[n].role is Role.TIME] or timed
-    if not first:
-        return None
-    return _Choice((first[0],), False, Bilingual("첫 번째 시각 열이에요.", "The first time column."))
-
-
-def _group_columns(
-    cards: Mapping[str, ColumnCard], table: pa.Table, request: StudyRequest, never: Collection[str]
-) -> _Choice | None:
-    """Return the columns that say which rows belong together: given, else the lot, else a repeating identifier."""
-    names = source_names(cards.values())
-    given = tuple(dict.fromkeys(find_name(n, names, "group") for n in request.group))
-    if request.lot is not None:
-        lot = find_name(request.lot, names, "lot")
-        given = given if lot in given else (*given, lot)
-    if given:
-        return _Choice(given, True, Bilingual("사용자가 지정했어요.", "Given by the user."))
-    free = [card for card in cards.values() if card.name not in never and not is_time(table[card.name].type)]
-    for card in free:
-        if card.role is Role.LOT:
-            return _Choice((card.name,), False, Bilingual("로트 번호로 보이는 열이에요.", "It looks like a lot number."))
-    for card in free:
-        if card.role is Role.IDENTIFIER and _names_a_group(card) and _repeats(table[card.name]):
-            reason = Bilingual("같은 번호의 행이 이어져서 한 묶음으로 봤어요.", "Rows with the same number follow each other.")
-            return _Choice((card.name,), False, reason)
-    return None
-
-
-def _names_a_group(card: ColumnCard) -> bool:
-    plain = plain_name(card.source_name) + " " + plain_name(card.name)
-    return any(word in plain for word in _GROUP_WORDS)
-
-
-def _repeats(column: pa.ChunkedArray) -> bool:
-    """Whether equal values stand together in runs of at least three rows on average, with more than one run."""
-    values = texts_of(column)
-    if len(values) < 6:
+def _is_signal(table: PlantTable) -> bool:
+    """Whether a table is a run of readings: points in time at a steady step, mostly numbers, many rows."""
+    if table.times is None or table.times.windows or table.times.result is not None or table.rows < 100:
         return False
-    runs = 1 + int(np.count_nonzero(values[1:] != values[:-1]))
-    different = len(np.unique(values))
-    return different > 1 and runs <= 2 * different and len(values) >= 3 * different
+    kinds = [card for card in table.view.columns if card.name in table.view.table.column_names and card.type != "time"]
+    numbers = [card for card in kinds if card.type in ("number", "integer", "boolean")]
+    if len(numbers) < 0.5 * len(kinds) or not numbers:
+        return False
+    at = np.unique(table.times.start[~np.isnat(table.times.start)]).astype(np.int64)
+    steps = np.diff(at)
+    if len(steps) < 50:
+        return False
+    usual = float(np.median(steps))
+    return float(np.mean(np.abs(steps - usual) <= 0.2 * usual)) >= 0.7 and len(at) >= 0.5 * table.rows
 
 
-def _groups(table: pa.Table, columns: Sequence[str]) -> NDArray[np.str_]:
-    parts = [texts_of(table[name]) for name in columns]
-    joined = parts[0]
-    for more in parts[1:]:
-        joined = np.char.add(np.char.add(joined, "|"), more)
-    return joined
+@dataclass
+class _Plant:
+    """The tables of one plant on their way to one frame: each step notes what it did."""
+
+    tables: tuple[PlantTable, ...]
+    target: Target
+    request: StudyRequest
+    keep: frozenset[str]
+    with_target: bool
+    documents: list[Json] = field(default_factory=list)
+    sentences: list[Bilingual] = field(default_factory=list)
+    offsets: dict[str, Json] = field(default_factory=dict)
+    unused: list[Json] = field(default_factory=list)
+
+    def frame(self) -> Frame:
+        """Return one row per lot (or per result, where no table lists lots)."""
+        self.sentences.append(self.target.reason)
+        _check_excluded(self.tables, self.request)
+        lots, to_results = self._lots()
+        results = None if to_results is None else self._results(lots, to_results)
+        rows = np.arange(lots.rows, dtype=np.int64) if results is None else results.partner
+        index = self._kept(lots, rows)
+        steps = phase_table(lots, self.tables)
+        used = {id(lots), id(self.target.table)} | ({id(steps.table)} if steps is not None else set())
+        records, signals, logs = self._sort_out(lots, used)
+        parts = self._parts(lots, () if steps is None else listed_phases(lots, steps))
+
+        features: list[MadeFeature] = []
+        ends = set() if to_results is None else {to_results.key.left, to_results.key.right}
+        columns = [*self._columns_of(self.target.table, rows, after=True, keys=ends)]
+        if results is not None:
+            columns += self._columns_of(lots, np.arange(lots.rows, dtype=np.int64), after=False, keys=ends)
+        for joined in records:
+            after = self._booked_after(lots, joined)
+            columns += self._columns_of(joined.table, joined.partner, after=after, keys={joined.link.key.right})
+        dropped = {"uncovered": 0, "constant": 0, "alike": 0, "repeated": 0}
+        for signal, offset in self._on_lots_clock(lots, signals):
+            at = recipe_phases(signal, offset, parts[0]) if len(parts) <= 2 else ()
+            made = window_series(
+                signal, offset, (*parts[:1], *(at or thirds(parts[0])), *parts[1:]) if len(parts) <= 2 else parts
+            )
+            features += made.kept
+            for why, count in made.dropped.items():
+                dropped[why] += count
+        for log in logs:
+            features += _log_flags(log, parts[0])
+        kept, dropped["repeated"] = distinct_series(features)
+        return self._finish(lots, rows, index, columns, kept, parts, dropped)
+
+    def _lots(self) -> tuple[PlantTable, Link | None]:
+        """Return the list of lots and how the results' table is linked to it; the results themselves where nothing lists lots."""
+        lots, to_results = list_of_lots(self.target, self.tables)
+        if to_results is not None or (lots.times is not None and lots.times.windows):
+            return lots, to_results
+        steps = phase_table(lots, self.tables)
+        made = [] if steps is None else [lots_of_steps(steps)]
+        for table in self.tables:
+            found = link(table, lots) if table is not lots and _names_lots(table) else None
+            if found is not None and rows_per_key(table, found.key.left) > _DENSE:
+                made.append(lots_of_signal(table, found.key.left))
+        for table in made:
+            back = link(table, lots)
+            if back is not None:
+                return table, back
+        return lots, None
+
+    def _results(self, lots: PlantTable, by: Link) -> Joined:
+        joined = join_to(lots, self.target.table, by)
+        self._say(joined)
+        return joined
+
+    def _say(self, joined: Joined) -> None:
+        document = joined.document()
+        self.documents.append(document)
+        self.sentences.append(Bilingual(str(document["sentence_ko"]), str(document["sentence_en"])))
+
+    def _kept(self, lots: PlantTable, rows: IntArray) -> IntArray:
+        """Return the lots that become rows: all, or those whose result is known."""
+        if not self.with_target:
+            return np.arange(lots.rows, dtype=np.int64)
+        column = self.target.table.view.table[self.target.column]
+        known = np.append(np.asarray(column.is_valid()), False)
+        return np.flatnonzero(known[rows]).astype(np.int64)
+
+    def _sort_out(self, lots: PlantTable, used: set[int]) -> tuple[list[Joined], list[PlantTable], list[PlantTable]]:
+        """Say of every other table whether it tells of lots, is a signal, or is a log; join the first kind."""
+        records: list[Joined] = []
+        signals, logs, waiting = [], [], []
+        for table in self.tables:
+            if id(table) in used:
+                continue
+            if _is_signal(table):
+                signals.append(table)
+            elif _is_log(table):
+                logs.append(table)
+            else:
+                waiting.append(table)
+        reached: list[tuple[PlantTable, IntArray]] = [(lots, np.arange(lots.rows, dtype=np.int64))]
+        while waiting:
+            hop = next(
+                (
+                    (table, near, at, found)
+                    for near, at in reached
+                    for table in waiting
+                    if (found := link(near, table)) is not None
+                ),
+                None,
+            )
+            if hop is None:
+                break
+            table, near, at, found = hop
+            waiting.remove(table)
+            joined = join_to(near, table, found)
+            partner = np.append(joined.partner, -1)[at]
+            self._say(joined)
+            if np.any(partner >= 0):
+                records.append(replace(joined, partner=partner))
+                reached.append((table, partner))
+        for table in waiting:
+            reason = Bilingual(
+                f"'{table.name}'은(는) 로트와 이을 열이 없어 쓰지 않았어요.",
+                f"'{table.name}' has no key to the lots; not used.",
+            )
+            self.unused.append({"table": table.name, **reason.fields("reason")})
+            self.sentences.append(reason)
+        return records, signals, logs
+
+    def _parts(self, lots: PlantTable, listed: tuple[Phase, ...]) -> tuple[Phase, ...]:
+        """Return the whole lot and its steps; without windows, spans before the sample."""
+        times = lots.times
+        if times is None:
+            nothing = np.full(lots.rows, np.datetime64("NaT"), dtype="datetime64[us]")
+            return (Phase("lot", Bilingual("로트 전체", "whole lot"), nothing, nothing),)
+        if not times.windows:
+            self.sentences.append(
+                Bilingual("로트의 시작과 끝을 몰라 시료를 뜨기 전 시간대별로 신호를 모았어요.",
+                          "Starts and ends of lots are not known; signals are summed up over spans before each sample.")
+            )  # fmt: skip
+            return before_samples(times.start)
+        whole = Phase("lot", Bilingual("로트 전체", "whole lot"), times.start, times.end)
+        steps = listed or own_phases(lots)
+        if steps:
+            names = ", ".join(step.name for step in steps)
+            self.sentences.append(Bilingual(f"로트의 단계: {names}.", f"Steps of a lot: {names}."))
+        return (whole, *steps, last_part(whole))
+
+    def _on_lots_clock(self, lots: PlantTable, tables: Sequence[PlantTable]) -> list[tuple[Signal, ClockOffset]]:
+        """Return the signals with the offset of their clocks; a system that shows no events takes that of one recorded alike."""
+        signals = [signal_of(table.view, table.times) for table in tables if table.times is not None]
+        events = {} if lots.times is None or not lots.times.windows else lot_events(lots.view, lots.times)
+        found = [offset_of_events(events, {n: (s.time, v) for n, v in s.tags.items()}) for s in signals]
+        made = []
+        for signal, offset in zip(signals, found, strict=True):
+            own = offset
+            if not offset.supported:
+                alike = [
+                    (s.view.name, o) for s, o in zip(signals, found, strict=True) if o.supported and _recorded_alike(s, signal)
+                ]
+                if alike:
+                    name, other = alike[0]
+                    reason = Bilingual(
+                        f"'{name}'와(과) 같은 시각에 기록되어 같은 시계로 봤어요.",
+                        f"Recorded at the same instants as '{name}': the same clock.",
+                    )
+                    own = replace(other, evidence=reason)
+            self.offsets[signal.view.name] = own.document()
+            if own.supported:
+                self.sentences.append(
+                    Bilingual(
+                        f"'{signal.view.name}'의 시계는 로트 시각보다 {own.minutes:+.1f}분 차이가 나서 맞췄어요. {own.evidence.ko}",
+                        f"The clock of '{signal.view.name}' differs from the lots' by {own.minutes:+.1f} min and was set right. "
+                        f"{own.evidence.en}",
+                    )
+                )
+            made.append((signal, own))
+        return made
+
+    def _booked_after(self, lots: PlantTable, joined: Joined) -> bool:
+        """Whether the rows of a table were written after their lots were finished, most of the time."""
+        times = joined.table.times
+        if times is None or lots.times is None:
+            return False
+        written = times.start_column if times.result is None else str(times.result_column)
+        at = taken_times(joined.table.view.table[written], joined.partner)
+        known = ~(np.isnat(at) | np.isnat(lots.times.end))
+        return bool(known.any()) and float(np.mean(at[known] > lots.times.end[known])) > 0.5
+
+    def _columns_of(self, table: PlantTable, rows: IntArray, *, after: bool, keys: Collection[str] = ()) -> list[Series]:
+        """Return a table's columns at some rows, with when each is known; the keys of the join are no columns of the lot."""
+        excluded = _excluded(table, self.request) | {*keys}
+        made = []
+        index = pa.array(rows, mask=rows < 0)
+        for card in table.view.columns:
+            if card.name in excluded or card.name not in table.view.table.column_names:
+                continue
+            column = table.view.table[card.name]
+            if is_instant(column.type):
+                continue
+            wanted = self.keep | ({self.target.column} if table is self.target.table else set())
+            series = series_of(card, column.take(index), table.name, wanted)
+            if series is not None:
+                is_target = table is self.target.table and card.name == self.target.column
+                made.append(series if is_target else replace(series, available=_known(series, card, after)))
+        return made
+
+    def _finish(
+        self, lots: PlantTable, rows: IntArray, index: IntArray, columns: Sequence[Series], features: Sequence[MadeFeature],
+        parts: Sequence[Phase], dropped: dict[str, int],
+    ) -> Frame:  # fmt: skip
+        series: dict[str, Series] = {}
+        repeated: list[Json] = []
+        target_table = self.target.table
+        for made in columns:
+            at = made.values[index]
+            mine = made.name == self.target.column and made.origin == target_table.name
+            twin = None if mine else next((s.name for s in series.values() if _same(s, made, at)), None)
+            if twin is not None:
+                repeated.append({"column": made.name, "table": made.origin, "same_as": twin})
+                continue
+            if not mine and not _moves(at):
+                dropped["constant"] += 1
+                continue
+            name = _free(made, series)
+            series[name] = replace(made, name=name, values=at)
+        facts: dict[str, Json] = {}
+        for feature in features:
+            name = _free(feature.series, series)
+            series[name] = replace(feature.series, name=name, values=feature.series.values[index])
+            facts[name] = feature.facts
+        part, row = part_and_row(target_table, np.maximum(rows[index], 0))
+        if lots is not target_table and not self.with_target:
+            part, row = part_and_row(lots, index)
+        end = None if lots.times is None else lots.times.end
+        result_time = self._result_time(lots, rows)
+        key = self._group_column(lots)
+        names = {n: source for table in self.tables for n, source in source_names(table.view.columns).items() if n in series}
+        join: dict[str, Json] = {
+            "target": {"table": target_table.name, "column": self.target.column, **self.target.reason.fields("reason")},
+            "lots": lots.name,
+            "rows": len(index),
+            "joins": self.documents,
+            "offsets": self.offsets,
+            "windows": [{"name": p.name, **p.label.fields("label")} for p in parts],
+            "dropped": {**dropped},
+            "repeated": repeated,
+            "unused": self.unused,
+            "sentences": [dict(sentence.fields("text")) for sentence in self.sentences],
+        }
+        return Frame(
+            series=series,
+            part=part,
+            row=row,
+            time=None if end is None else end[index],
+            result_time=None if result_time is None else result_time[index],
+            group=None if key is None else texts_of(lots.view.table[key])[index],
+            sources=lots.sources if lots is not target_table and not self.with_target else target_table.sources,
+            facts={
+                "dataset": ", ".join(version for table in self.tables for version in table.versions),
+                "target": self.target.column,
+                "time": None if lots.times is None else _choice([lots.times.end_column], _TIME),
+                "order": None,
+                "group": None if key is None else _choice([key], _GROUP),
+                "result_time": None,
+                "excluded": [*self.request.exclude],
+                "left_out": [],
+                "source_names": {**names, **{n: n for n in series if n not in names}},
+                "rows_are": "lots",
+                "features": facts,
+                "join": join,
+            },
+        )
+
+    def _group_column(self, lots: PlantTable) -> str | None:
+        """Return the column of the list of lots that names the lot: the one given, else the one the results were joined by."""
+        names = {n: s for n, s in source_names(lots.view.columns).items() if n in lots.view.table.column_names}
+        for asked in (*([self.request.lot] if self.request.lot else []), *self.request.group):
+            with suppress(InputError):
+                return find_name(asked, names, "lot")
+        return _lot_key(lots, self.target.table)
+
+    def _result_time(self, lots: PlantTable, rows: IntArray) -> TimeArray | None:
+        """Return when each result became known, on the lots' clock."""
+        times = self.target.table.times
+        if times is None:
+            return None
+        table = self.target.table.view.table
+        known = taken_times(table[times.result_column or times.end_column], rows)
+        if lots is self.target.table or lots.times is None or not lots.times.windows:
+            return known
+        offset = offset_of_samples(lots.times.start, taken_times(table[times.start_column], rows))
+        if not offset.supported:
+            return known
+        self.offsets[self.target.table.name] = offset.document()
+        self.sentences.append(
+            Bilingual(
+                f"'{self.target.table.name}'의 시각을 {-offset.minutes:+.0f}분 옮겼어요. {offset.evidence.ko}",
+                f"The times of '{self.target.table.name}' were moved by {-offset.minutes:+.0f} min. {offset.evidence.en}",
+            )
+        )
+        return known - offset.shift
 
 
-def _result_time_column(cards: Mapping[str, ColumnCard], table: pa.Table, time: _Choice | None) -> str | None:
-    """Return the column that says when a result became known: named so, and never before the row's own time."""
-    if time is None:
-        return None
-    own = instants(table[time.columns[0]])
-    for name, card in cards.items():
-        if name in time.columns or not is_time(table[name].type):
+_TIME = Bilingual("로트가 끝난 시각이에요.", "The end of the lot.")
+_GROUP = Bilingual("로트 번호예요.", "The lot number.")
+
+
+def _choice(columns: Sequence[str], reason: Bilingual) -> Json:
+    return {"columns": [*columns], "given": False, **reason.fields("reason")}
+
+
+def _names_lots(table: PlantTable) -> bool:
+    """Whether a table may be a signal that names the lot of each reading."""
+    return table.times is not None and not table.times.windows and table.rows >= 100
+
+
+def _is_log(table: PlantTable) -> bool:
+    """Whether a table is a log that people write: times and texts, no numbers, and texts that hardly repeat or are free."""
+    if table.times is None or table.times.windows:
+        return False
+    kinds = {card.type for card in table.view.columns if card.name in table.view.table.column_names}
+    return "text" in kinds and not kinds & {"number", "integer", "boolean"}
+
+
+def _recorded_alike(one: Signal, other: Signal) -> bool:
+    """Whether two signals begin, end and step together: one clock wrote both."""
+    if min(len(one.time), len(other.time)) < 2:
+        return False
+    step = max(np.median(np.diff(s.time).astype(np.int64)) for s in (one, other))
+    ends = [abs(int((one.time[at] - other.time[at]).astype(np.int64))) for at in (0, -1)]
+    shared = len(np.intersect1d(one.time[:5000], other.time[:5000]))
+    inside = one.time[0] <= other.time[0] and other.time[-1] <= one.time[-1]
+    return bool(max(ends) <= 2 * step or (inside and shared > 0) or shared >= 1000)
+
+
+def _excluded(table: PlantTable, request: StudyRequest) -> set[str]:
+    names = source_names(table.view.columns)
+    found = set()
+    for asked in request.exclude:
+        try:
+            found.add(find_name(asked, names, "exclude"))
+        except InputError as error:
+            if error.code != "unknown_column":
+                raise
+    return found
+
+
+def _check_excluded(tables: Sequence[PlantTable], request: StudyRequest) -> None:
+    """Refuse a name to exclude that no table has."""
+    everything = {n: source for table in tables for n, source in source_names(table.view.columns).items()}
+    for asked in request.exclude:
+        if not any(_excluded(table, replace(request, exclude=(asked,))) for table in tables):
+            find_name(asked, everything, "exclude")
+
+
+def _known(series: Series, card: ColumnCard, after: bool) -> Availability:
+    """Return when a column of a lot is known: results, consequences and money come after, the rest was there before."""
+    said = says_after(card.name) or says_after(card.source_name) or holds_results(series)
+    if after or said or card.kind is Kind.MONEY or card.role in {Role.RESULT, Role.TARGET_CANDIDATE}:
+        return "after_result"
+    return "before"
+
+
+def _moves(values: FloatArray) -> bool:
+    known = values[np.isfinite(values)]
+    return len(known) > 0 and bool(np.any(known != known[0]))
+
+
+def _same(one: Series, other: Series, values: FloatArray) -> bool:
+    """Whether two columns tell the same: equal numbers, or equal texts behind the codes."""
+    if one.categories != other.categories or len(one.values) != len(values):
+        return False
+    return bool(np.array_equal(one.values, values, equal_nan=True))
+
+
+def _free(made: Series, taken: dict[str, Series]) -> str:
+    name = made.name if made.name not in taken else f"{made.name} ({made.origin.split(':')[0]})"
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name} {number}"
+    return free
+
+
+def _lot_key(lots: PlantTable, results: PlantTable) -> str | None:
+    """Return the column of the list of lots that names the lot."""
+    if lots is not results:
+        found = link(lots, results)
+        if found is not None:
+            return found.key.left
+    named = [c.name for c in lots.view.columns if c.role is Role.LOT and c.name in lots.view.table.column_names]
+    return named[0] if named else None
+
+
+def _log_flags(log: PlantTable, whole: Phase) -> list[MadeFeature]:
+    """Return how many entries people wrote while each lot was made: a flag, never the text."""
+    if log.times is None or np.isnat(whole.start).all():
+        return []
+    at = np.sort(log.times.start[~np.isnat(log.times.start)])
+    low, high = np.searchsorted(at, whole.start), np.searchsorted(at, whole.end)
+    counts = np.where(np.isnat(whole.start), np.nan, (high - low).astype(np.float64))
+    if not _moves(counts):
+        return []
+    name = f"{log.name} [entries]"
+    series = Series(name, counts, None, Role.ACTUAL, Kind.COUNT, None, "before", f"{log.name}: entries / lot")
+    return [MadeFeature(series, {"column": log.name, "table": log.name, "window": "lot", "statistic": "entries"})]
+
+
+def _around_signal(tables: Sequence[PlantTable], target: Target, request: StudyRequest, keep: Collection[str]) -> Frame:
+    """Return the frame of a signal that holds the target itself, with the readings of the other signals that held then."""
+    from madang.library import Decision, VersionId, as_of
+
+    base = target.table
+    version = VersionId(base.name, 1)
+    nobody = Decision(True, "study", "study", version, (), "none", Bilingual("", ""), -1)
+    frame = frame_of(ReadResult(base.view.table, base.view.columns, version, (), nobody), request, keep=keep)
+    frame = replace(frame, sources=base.sources)
+    sentences, unused, added = [target.reason], [], []
+    for table in tables:
+        if table is base:
             continue
-        plain = plain_name(card.source_name) + " " + plain_name(name)
-        if any(word in plain for word in _RESULT_WORDS) and not _ever_before(instants(table[name]), own):
-            return name
-    return None
-
-
-def _ever_before(later: TimeArray, earlier: TimeArray) -> bool:
-    known = ~(np.isnat(later) | np.isnat(earlier))
-    return bool(np.any(later[known] < earlier[known]))
+        if base.times is None or table.times is None or not _is_signal(table):
+            reason = Bilingual(
+                f"'{table.name}'은(는) 같은 시각에 이을 수 없어 쓰지 않았어요.",
+                f"'{table.name}' cannot be joined by time; not used.",
+            )
+            unused.append({"table": table.name, **reason.fields("reason")})
+            sentences.append(reason)
+            continue
+        signal = signal_of(table.view, table.times)
+        step = int(np.median(np.diff(np.unique(signal.time)).astype(np.int64)))
+        found = as_of(signal.time, base.times.start, tolerance=2 * step)
+        cards = {card.name: card for card in table.view.columns}
+        for tag, values in signal.tags.items():
+            card = cards.get(tag)
+            at = np.where(found >= 0, values[np.maximum(found, 0)], np.nan)
+            name = tag if tag not in frame.series else f"{tag} ({table.name})"
+            role, kind, unit = (Role.UNKNOWN, Kind.UNKNOWN, None) if card is None else (card.role, card.kind, card.unit)
+            added.append(Series(name, at, None, role, kind, unit, origin=table.name))
+        share = float(np.mean(found >= 0))
+        sentences.append(
+            Bilingual(f"'{table.name}'을(를) 그 시각까지의 마지막 값으로 이었어요: 행의 {share:.0%}.",
+                      f"'{table.name}' was joined by the last reading held at each instant: {share:.0%} of the rows.")
+        )  # fmt: skip
+    join: dict[str, Json] = {
+        "target": {"table": base.name, "column": target.column, **target.reason.fields("reason")},
+        "rows": len(frame), "joins": [], "offsets": {}, "unused": [*unused],
+        "sentences": [dict(sentence.fields("text")) for sentence in sentences],
+    }  # fmt: skip
+    facts = {**frame.facts, "rows_are": "records", "features": {}, "join": join, "target": target.column}
+    return replace(frame.with_series(*added), facts=facts)
