@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -165,6 +167,16 @@ class PretendReport:
 
 
 @dataclass
+class PretendObject:
+    """A kept study."""
+
+    name: str
+    version: int = 1
+    created: str = "2026-05-29T00:00:00Z"
+    inputs: tuple[str, ...] = ("소성로@1",)
+
+
+@dataclass
 class PretendRead:
     """What a read returns."""
 
@@ -179,6 +191,8 @@ class PretendLibrary:
     undone: list[str] = field(default_factory=list)
     accepted: list[tuple[str, str, str | None, str | None, str | None]] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
+    said: dict[str, str | None] = field(default_factory=dict)
+    kept: dict[str, Document] = field(default_factory=dict)
 
     def _names(self) -> list[str]:
         return [] if self.empty else ["소성로", "품질 결과"]
@@ -200,7 +214,7 @@ class PretendLibrary:
         done = {c for d, c, *_ in self.accepted if d == name}
         return sum(c["status"] == "ask" and c["name"] not in done for c in COLUMNS)
 
-    def search(self, words: str) -> "list[Document]":
+    def search(self, words: str) -> builtins.list[Document]:
         """Columns and datasets whose name holds the words."""
         return [
             {"dataset": d, "version": 2, "column": c["name"], "kind_of_quantity": c["kind_of_quantity"], "unit": c["unit"]}
@@ -235,7 +249,13 @@ class PretendLibrary:
                 {"version": 1, "created": "2026-05-29T01:00:00Z", "rows": 1400, "reason": "intake", "sources": [f"{name}_5월.csv"]},
                 {"version": 2, "created": "2026-05-30T15:02:00Z", "rows": 1440, "reason": "correction", "sources": [f"{name}_5월.csv"]},
             ],
-            "shifts": shifts,
+            "shifts": shifts, "process": self.said.get("process"), "importance": self.said.get("importance", "unclassified"),
+            "lineage": {"steps": [
+                {"id": "u11", "kind": "intake", "step": f"{name}_5월.csv", "party": "owner", "time": "2026-05-30T15:02:00Z", "undone": None},
+                {"id": "u12", "kind": "reading", "step": "midnight_row:date", "party": "owner", "time": "2026-05-30T15:02:00Z",
+                 "undone": "2026-05-30T15:10:00Z" if "u12" in self.undone else None,
+                 **bilingual("reason", "자정 행을 다음 날로 옮겼어요.", "Midnight rows were moved to the next day.")},
+            ]},
         }  # fmt: skip
 
     def read(self, name: str, *, columns: Sequence[str], reader: str, purpose: str) -> PretendRead:
@@ -264,17 +284,52 @@ class PretendLibrary:
         self.undone.append(step)
         return {"dataset": "소성로", "version": 3}
 
+    def objects(self, kind: str) -> builtins.list[PretendObject]:
+        """The kept studies."""
+        return [PretendObject(name) for name in self.kept]
+
+    def get_object(self, kind: str, name: str) -> tuple[bytes, PretendObject]:
+        """One kept study."""
+        if name not in self.kept:
+            raise InputError("no_such_object", ko="그런 스터디가 없어요.", en="There is no such study.")
+        return json.dumps(self.kept[name]).encode(), PretendObject(name)
+
+    def redo(self, step: str) -> Document:
+        """Take the undoing back."""
+        self.undone.remove(step)
+        return {"dataset": "소성로", "version": 4}
+
+    def describe(self, dataset: str, **said: str | None) -> None:
+        """Keep what was said."""
+        self.card(dataset)
+        self.said.update(said)
+
+    def originals(self, dataset: str, folder: Path) -> builtins.list[Path]:
+        """One file."""
+        path = folder / f"{dataset}.csv"
+        path.write_text("a,b\n1,2\n", encoding="utf-8")
+        return [path]
+
     def replay(self, dataset: str) -> Document:
         """Note what was read again."""
         self.replayed.append(dataset)
         return {"dataset": dataset, "version": 3}
 
-    def quarantine(self, dataset: str) -> "list[Document]":
+    def quarantine(self, dataset: str) -> builtins.list[Document]:
         """Twelve rows of the first dataset."""
         if dataset != "소성로":
             return []
         reason = bilingual("reason", "열이 9개인데 8개만 있어요.", "There are 8 fields where 9 are needed.")
-        return [{"source": "소성로_5월.csv", "row": 100 + i, "reason": "field_count", **reason, "text": "2026-05-03 10:15,71,<b>x</b>"} for i in range(12)]
+        return [
+            {
+                "source": "소성로_5월.csv",
+                "row": 100 + i,
+                "reason": "field_count",
+                **reason,
+                "text": "2026-05-03 10:15,71,<b>x</b>",
+            }
+            for i in range(12)
+        ]
 
     def accept(self, dataset: str, name: str, *, role: str | None, kind: str | None, unit: str | None, author: str) -> Document:
         """Note what was confirmed; `furlong` stands for a unit nobody knows."""

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from madang import __version__
 from madang.api._desk import Desk
 from madang.api._documents import Health
-from madang.api._guard import App, BodyTooLarge, Guard, Scope
+from madang.api._guard import App, BodyTooLargeError, Guard, Scope
 from madang.api._routes import make_router
 from madang.api._studies import Studies
 from madang.errors import InputError, MadangError, RefusedError, UsageError
@@ -31,6 +31,7 @@ UPLOAD_LIMIT: Final = 4 << 30
 """Bytes of one upload at most; larger files come in by the command line."""
 _STATUS: Final = {1: 500, 2: 422, 3: 422, 4: 403, 5: 409, 6: 503}
 _NOT_THERE: Final = {
+    "no_such_object",
     "no_study",
     "no_dataset",
     "no_such_dataset",
@@ -123,7 +124,7 @@ def _answer_errors(app: FastAPI, console: Console) -> None:
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
-        if isinstance(error, BodyTooLarge):
+        if isinstance(error, BodyTooLargeError):
             raise error
         number = secrets.token_hex(4)
         _LOG.exception("fault %s", number, exc_info=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from madang import __version__
 from madang.api._trend import Trend, bucketed
 from madang.errors import InputError
 
@@ -22,7 +24,8 @@ Document = dict[str, Any]
 """A JSON document; its schema stands in `_documents`."""
 
 READER: Final = "owner"
-PURPOSE: Final = "console"
+PURPOSE: Final = "show"
+SAID: Final = ("description", "process", "equipment", "owner", "licence", "importance")
 _TREND_CACHE_BYTES: Final = 600_000_000
 _NUMERIC: Final = ("number", "integer")
 
@@ -99,6 +102,17 @@ class Desk:
             result: Document = dict(self._library.undo(step))
         return result
 
+    def redo(self, step: str) -> Document:
+        """Make an undone decision again."""
+        with self._write:
+            result: Document = dict(self._library.redo(step))
+        return result
+
+    def describe(self, dataset: str, said: Mapping[str, str | None]) -> None:
+        """Keep what people say about a dataset: description, process, equipment, owner, licence, importance."""
+        with self._write:
+            self._library.describe(dataset, **said)
+
     def replay(self, dataset: str) -> Document:
         """Read the quarantined rows of a dataset again with today's rules."""
         with self._write:
@@ -125,9 +139,8 @@ class Desk:
         names = [dataset] if dataset else [row["dataset"] for row in self.datasets()]
         found: list[Document] = []
         for name in names:
-            for column in self.card(name)["columns"]:
-                if show == "all" or column["status"] == show:
-                    found.append({**column, "dataset": name})
+            columns = self.card(name)["columns"]
+            found += [{**column, "dataset": name} for column in columns if show in ("all", column["status"])]
         return sorted(found, key=lambda c: (c["status"] != "ask", c["confidence"])) if show == "all" else found
 
     def accept(
@@ -145,6 +158,28 @@ class Desk:
         """Write the kept originals of a dataset's newest version into a folder, to study them again."""
         found: list[Path] = [Path(p) for p in self._library.originals(dataset, folder)]
         return found
+
+    def saved_studies(self) -> list[Document]:
+        """List the studies kept in the library, newest first, each at its newest version, whoever computed them."""
+        newest: dict[str, Document] = {}
+        for item in self._library.objects("study"):
+            newest[item.name] = {
+                "name": item.name,
+                "version": item.version,
+                "created": item.created,
+                "inputs": list(item.inputs),
+            }
+        return sorted(newest.values(), key=lambda s: (s["created"], s["name"]), reverse=True)
+
+    def saved_study(self, name: str) -> Document:
+        """Return the ``study/1`` document of a kept study (``name`` or ``name@2``).
+
+        Raises:
+            InputError: There is none of that name.
+        """
+        payload, found = self._library.get_object("study", name)
+        document: Document = json.loads(payload)
+        return {"madang": __version__, **document, "name": document.get("name") or found.name}
 
     def trend(
         self, dataset: str, version: int | None, column: str, start: datetime | None, end: datetime | None, width: int
@@ -293,6 +328,22 @@ def card_document(card: Mapping[str, Any]) -> Document:
         "parts": parts,
         "versions": versions,
         "shifts": card.get("shifts"),
+        "said": {name: card.get(name) for name in SAID},
+        "steps": [_step(s) for s in (card.get("lineage") or {}).get("steps", [])],
+        "unknown": card.get("unknown") or {},
+    }
+
+
+def _step(step: Mapping[str, Any]) -> Document:
+    return {
+        "id": str(step["id"]),
+        "kind": str(step.get("kind", "")),
+        "step": step.get("step"),
+        "time": step.get("time"),
+        "undone": step.get("undone"),
+        "reversible": bool(step.get("reversible", True)),
+        "reason_ko": step.get("reason_ko") or "",
+        "reason_en": step.get("reason_en") or "",
     }
 
 

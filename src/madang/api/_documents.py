@@ -134,6 +134,19 @@ class VersionDocument(Open):
     sources: list[str]
 
 
+class StepDocument(Open):
+    """One decision that was made about a dataset."""
+
+    id: str
+    kind: str
+    step: str | None
+    time: str | None
+    undone: str | None = Field(description="When it was undone, UTC; null = it holds.")
+    reversible: bool
+    reason_ko: str
+    reason_en: str
+
+
 class CardDocument(Open):
     """The card of a dataset (``card/1``)."""
 
@@ -150,6 +163,8 @@ class CardDocument(Open):
     columns: list[ColumnDocument]
     parts: list[PartDocument]
     versions: list[VersionDocument]
+    said: dict[str, str | None] = Field(description="What people said about it; null = nobody has said it yet.")
+    steps: list[StepDocument] = Field(description="Decisions behind the dataset, oldest first.")
 
 
 class QuarantinedRow(Open):
@@ -203,6 +218,18 @@ class Undo(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     id: str = Field(min_length=1, max_length=200, description="`undo` of a finding.")
+
+
+class About(BaseModel):
+    """What people say about a dataset; null takes a field back, what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+    description: str | None = Field(None, max_length=4000)
+    process: str | None = Field(None, max_length=400)
+    equipment: str | None = Field(None, max_length=400)
+    owner: str | None = Field(None, max_length=400)
+    licence: str | None = Field(None, max_length=400)
+    importance: Literal["open", "member", "agreement", "restricted", "core"] | None = None
 
 
 class Replay(BaseModel):

@@ -33,7 +33,7 @@ _HEADERS: Final = (
 )
 
 
-class BodyTooLarge(Exception):
+class BodyTooLargeError(Exception):
     """The body grew beyond the limit while it was read."""
 
 
@@ -80,12 +80,12 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise BodyTooLarge
+                raise BodyTooLargeError
             return message
 
         try:
             await self._app(scope, receive_limited, send_safely)
-        except BodyTooLarge:
+        except BodyTooLargeError:
             if started:
                 raise
             await self._refuse(scope, too_large(self._limit), 413)(scope, receive, send_safely)

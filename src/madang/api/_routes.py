@@ -14,6 +14,7 @@ from fastapi import Path as InPath
 from madang import __version__
 from madang.api._desk import Desk, version_number
 from madang.api._documents import (
+    About,
     Accept,
     CardDocument,
     Changed,
@@ -101,6 +102,15 @@ def make_router(desk: Desk, studies: Studies) -> APIRouter:
     def undo(body: Undo) -> dict[str, Any]:
         return _changed(desk.undo(body.id))
 
+    @router.post("/redo", tags=["library"], summary="Make an undone decision again", response_model=Changed)
+    def redo(body: Undo) -> dict[str, Any]:
+        return _changed(desk.redo(body.id))
+
+    @router.put("/datasets/{name}/about", tags=["library"], summary="Say what a dataset is about", response_model=CardDocument)
+    def describe(name: Name, body: About) -> dict[str, Any]:
+        desk.describe(name, body.model_dump(exclude_unset=True))
+        return desk.card(name)
+
     @router.get("/mappings", tags=["library"], summary="Columns whose meaning can be confirmed", response_model=Mappings)
     def get_mappings(
         dataset: Annotated[str | None, Query(max_length=500)] = None,
@@ -126,7 +136,7 @@ def make_router(desk: Desk, studies: Studies) -> APIRouter:
 
     @router.get("/studies", tags=["studies"], summary="List the studies", response_model=StudyList)
     def list_studies() -> dict[str, Any]:
-        return {"studies": [state_document(studies, draft) for draft in studies.list()]}
+        return {"studies": [state_document(studies, draft) for draft in studies.all()]}
 
     @router.post(
         "/studies", tags=["studies"], summary="Begin a study: hand over files", status_code=201, response_model=StudyState

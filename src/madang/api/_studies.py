@@ -82,7 +82,7 @@ class Studies:
         self.save(draft)
         return draft
 
-    def list(self) -> list[Draft]:
+    def all(self) -> list[Draft]:
         """Return every study, newest first."""
         if not self._root.is_dir():
             return []
@@ -246,7 +246,7 @@ class Studies:
         return draft
 
     def _settle_interrupted(self) -> None:
-        for draft in self.list():
+        for draft in self.all():
             if draft.state in ("reading", "running"):
                 draft.state = "failed"
                 write_json(self.folder(draft.id) / "error.json", _interrupted())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -50,10 +51,8 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 def share_bar(share: object) -> Markup:
     """A share between 0 and 1 as a short bar."""
     part = max(0.0, min(1.0, _number(share) or 0.0))
-    return Markup(
-        '<svg class="meter" width="96" height="6" viewBox="0 0 96 6" aria-hidden="true">'
-        f'<rect class="rest" width="96" height="6"/><rect class="part" width="{96 * part:.1f}" height="6"/></svg>'
-    )
+    bars = f'<rect class="rest" width="96" height="6"/><rect class="part" width="{96 * part:.1f}" height="6"/>'
+    return Markup(f'<svg class="meter" width="96" height="6" viewBox="0 0 96 6" aria-hidden="true">{bars}</svg>')  # noqa: S704
 
 
 def candidates_chart(
@@ -239,7 +238,7 @@ def _places(at: Sequence[object]) -> list[float]:
     if all(v is not None for v in numbers):
         known = [v for v in numbers if v is not None]
         span = known[-1] - known[0]
-        if span > 0 and all(b >= a for a, b in zip(known, known[1:], strict=False)):
+        if span > 0 and all(b >= a for a, b in pairwise(known)):
             return [(v - known[0]) / span for v in known]
     return [i / max(n - 1, 1) for i in range(n)]
 

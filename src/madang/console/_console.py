@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -13,7 +12,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from madang.console._charts import quality_strip
@@ -30,20 +30,28 @@ if TYPE_CHECKING:
 _PAGE: Final = 50
 _QUARANTINE_SHOWN: Final = 1000
 _THEMES: Final = ("light", "dark", "system")
-_PAGES: Final = (("home", "/", "h"), ("studies", "/studies", "s"), ("library", "/library", "l"), ("mapping", "/mapping", "m"), ("quality", "/quality", "q"))
+_PAGES: Final = (
+    ("home", "/", "h"),
+    ("studies", "/studies", "s"),
+    ("library", "/library", "l"),
+    ("mapping", "/mapping", "m"),
+    ("quality", "/quality", "q"),
+)
 _ZONES: Final = (
     "Asia/Seoul", "UTC", "Asia/Tokyo", "Asia/Shanghai", "Asia/Ho_Chi_Minh", "Asia/Kolkata", "Europe/Berlin", "Europe/Warsaw",
     "Europe/London", "America/New_York", "America/Chicago", "America/Los_Angeles", "America/Mexico_City",
 )  # fmt: skip
 _UNITLESS: Final = frozenset({"identifier", "category", "state", "text", "time", "count", "ratio", "power_factor", "unknown"})
+_ABOUT: Final = ("description", "process", "equipment", "owner", "licence")
+_CLASSES: Final = ("unclassified", "open", "member", "agreement", "restricted", "core")
 _YEAR: Final = 365 * 86_400
 
 
 class _Static(StaticFiles):
     """Files that never change under one address: the address carries their hash."""
 
-    def file_response(self, full_path: Any, stat_result: Any, scope: MutableMapping[str, Any], status_code: int = 200) -> Response:  # noqa: ANN401
-        response = super().file_response(full_path, stat_result, scope, status_code)
+    async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
+        response = await super().get_response(path, scope)
         kept = f"public, max-age={_YEAR}, immutable" if b"v=" in scope.get("query_string", b"") else "no-cache"
         response.headers["Cache-Control"] = kept
         return response
@@ -108,17 +116,41 @@ class Console:
             "time": draft.ended or draft.created,
         }
 
+    def _study_rows(self, view: _View, states: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Guided studies, and those that were computed elsewhere and kept in the library, newest first."""
+        rows = [self._study_row(d, view) for d in self._studies.all() if not states or d.state in states]
+        shown = {row["title"] for row in rows if row["state"] == "done"}
+        for kept in self._desk.saved_studies():
+            if kept["name"] in shown:
+                continue
+            document = self._desk.saved_study(kept["name"])
+            verdict = document.get("verdict") or {}
+            rows.append(
+                {
+                    "id": kept["name"],
+                    "href": f"/studies/kept/{quote(kept['name'], safe='')}",
+                    "title": kept["name"],
+                    "data": ", ".join(kept["inputs"]),
+                    "line": view.pick(verdict, "sentence"),
+                    "confidence": verdict.get("confidence"),
+                    "state": "done",
+                    "time": kept["created"],
+                }
+            )
+        return sorted(rows, key=lambda r: datetime.fromisoformat(str(r["time"])).timestamp(), reverse=True)
+
     def _add_home(self) -> None:
         @self.router.get("/")
         def home(request: Request) -> Response:
             view = _View(self, request, "home")
             datasets = self._desk.datasets()
             asks, quarantined = self._waiting(datasets)
-            drafts = [d for d in self._studies.list() if d.state in ("done", "running", "failed")][:8]
             context = {
                 "datasets": datasets[:8],
-                "studies": [self._study_row(d, view) for d in drafts],
-                "sentence": view.t("home.empty_sentence") if not datasets else _home_sentence(view, len(datasets), asks, quarantined),
+                "studies": self._study_rows(view, ("done", "running", "failed"))[:8],
+                "sentence": view.t("home.empty_sentence")
+                if not datasets
+                else _home_sentence(view, len(datasets), asks, quarantined),
                 "more": _last_intake(view, datasets, self._now()),
                 "next_step": _next_step(view, asks, quarantined),
                 "snippets": view.snippets("library list", "ws.library.list()"),
@@ -133,11 +165,10 @@ class Console:
         @router.get("/studies")
         def list_studies(request: Request, page: Annotated[int, Query(ge=1)] = 1) -> Response:
             view = _View(self, request, "studies")
-            drafts = studies.list()
-            shown, pager = _paged(drafts, page)
-            done = sum(d.state == "done" for d in drafts)
-            sentence = view.t("studies.sentence", n=len(drafts), done=done) if drafts else view.t("studies.sentence_empty")
-            rows = [self._study_row(d, view) for d in shown]
+            every = self._study_rows(view)
+            rows, pager = _paged(every, page)
+            done = sum(row["state"] == "done" for row in every)
+            sentence = view.t("studies.sentence", n=len(every), done=done) if every else view.t("studies.sentence_empty")
             return view.page("studies.html", {"studies": rows, "page": pager, "sentence": sentence})
 
         @router.get("/studies/new")
@@ -158,6 +189,23 @@ class Console:
             studies.start(draft, "reading")
             return _see(f"/studies/{draft.id}")
 
+        @router.get("/studies/kept/{name}")
+        def kept(request: Request, name: str) -> Response:
+            view = _View(self, request, "studies")
+            document = self._desk.saved_study(name)
+            context = {
+                **report_context(document, view.base(), live=True),
+                "guided": None,
+                "download": f"/studies/kept/{quote(name, safe='')}/report.html?lang={view.lang}",
+                "snippets": None,
+            }
+            return view.page("report.html", context)
+
+        @router.get("/studies/kept/{name}/report.html")
+        def kept_file(request: Request, name: str) -> Response:
+            view = _View(self, request, "studies")
+            return _download(report_html(self._desk.saved_study(name), view.lang, self._desk.zone), name, view.lang)
+
         @router.get("/studies/{study}")
         def guided(request: Request, study: str) -> Response:
             view = _View(self, request, "studies")
@@ -169,7 +217,10 @@ class Console:
             draft = studies.get(study)
             if draft.state != state:
                 # What comes next is another page: the whole guided study is read again.
-                return Response(status_code=204, headers={"HX-Redirect": f"/studies/{study}{'#step5' if state == 'running' else ''}", "HX-Refresh": "true"})
+                return Response(
+                    status_code=204,
+                    headers={"HX-Redirect": f"/studies/{study}{'#step5' if state == 'running' else ''}", "HX-Refresh": "true"},
+                )
             return HTMLResponse(render("_progress.html", {**view.base(), "draft": self._draft_view(draft, view)}))
 
         @router.post("/studies/{study}/files")
@@ -186,8 +237,6 @@ class Console:
 
         @router.post("/studies/{study}/run")
         async def run(request: Request, study: str) -> Response:
-            from starlette.concurrency import run_in_threadpool
-
             form = await request.form(max_fields=200_000)
             choices = _choices({key: [str(v) for v in form.getlist(key)] for key in form})
             await run_in_threadpool(choose_and_run, studies, study, choices)
@@ -213,10 +262,7 @@ class Console:
         @router.get("/studies/{study}/report.html")
         def report_file(request: Request, study: str) -> Response:
             view = _View(self, request, "studies")
-            page = report_html(self._finished(study), view.lang, self._desk.zone)
-            # The file carries its style inside; it is sent to be kept, not to be shown under this site's policy.
-            headers = {"Content-Disposition": f'attachment; filename="madang-study-{study}-{view.lang}.html"'}
-            return HTMLResponse(page, headers=headers)
+            return _download(report_html(self._finished(study), view.lang, self._desk.zone), study, view.lang)
 
     def _finished(self, study: str) -> dict[str, Any]:
         self._studies.get(study)
@@ -240,7 +286,10 @@ class Console:
         tables = [_table_view(table, view) for table in (intake or {}).get("tables", [])]
         zones = [t["zone"] for t in tables if t["time_column"] and t["zone"]]
         return {
-            **{name: getattr(draft, name) for name in ("id", "state", "files", "target", "task", "horizon", "lab_delay", "goal", "budget", "money")},
+            **{
+                name: getattr(draft, name)
+                for name in ("id", "state", "files", "target", "task", "horizon", "lab_delay", "goal", "budget", "money")
+            },
             "title": _title(draft, document, view),
             "read": intake is not None and bool(tables),
             "read_error": said if intake is None else None,
@@ -281,7 +330,15 @@ class Console:
             "tasks": ("auto", "regression", "classification", "forecast"),
             "money_fields": [
                 {"id": name, "typed": [_plain(v) for v in (draft.money.get(name) or ["", "", ""])]}
-                for name in ("units_per_year", "bad_share", "loss_per_bad", "avoided_share", "saving_per_year", "cost_once", "cost_per_year")
+                for name in (
+                    "units_per_year",
+                    "bad_share",
+                    "loss_per_bad",
+                    "avoided_share",
+                    "saving_per_year",
+                    "cost_once",
+                    "cost_per_year",
+                )
             ],
             "inputs": [_input_view(c, draft.exclude, view, self._leaks(study)) for c in columns],
             "snippets": _study_snippets(view, draft),
@@ -295,7 +352,9 @@ class Console:
         desk, router = self._desk, self.router
 
         @router.get("/library")
-        def library(request: Request, q: Annotated[str, Query(max_length=500)] = "", page: Annotated[int, Query(ge=1)] = 1) -> Response:
+        def library(
+            request: Request, q: Annotated[str, Query(max_length=500)] = "", page: Annotated[int, Query(ge=1)] = 1
+        ) -> Response:
             view = _View(self, request, "library")
             every = desk.datasets()
             found = desk.datasets(q) if q.strip() else every
@@ -315,7 +374,8 @@ class Console:
                 "hits": hits,
                 "page": pager,
                 "snippets": view.snippets(
-                    f"library search {_shell(q)}" if q else "library list", f"ws.library.search({q!r})" if q else "ws.library.list()"
+                    f"library search {_shell(q)}" if q else "library list",
+                    f"ws.library.search({q!r})" if q else "ws.library.list()",
                 ),
             }
             return view.page("library.html", context, datasets=every)
@@ -330,24 +390,44 @@ class Console:
             page: Annotated[int, Query(ge=1)] = 1,
         ) -> Response:
             view = _View(self, request, "library")
-            return view.page("card.html", self._card_context(view, desk.card(name, version), tab, column, page, version is not None))
+            return view.page(
+                "card.html", self._card_context(view, desk.card(name, version), tab, column, page, version is not None)
+            )
 
         @router.post("/library/undo")
-        def undo(id: Annotated[str, Form(max_length=200)], back: Annotated[str, Form(max_length=2000)] = "/") -> Response:  # noqa: A002
+        def undo(id: Annotated[str, Form(max_length=200)], back: Annotated[str, Form(max_length=2000)] = "/") -> Response:
             made = desk.undo(id)
             return _see(_local(back), flash=f"undone:{made.get('dataset')}:{made.get('version')}")
+
+        @router.post("/library/redo")
+        def redo(id: Annotated[str, Form(max_length=200)], back: Annotated[str, Form(max_length=2000)] = "/") -> Response:
+            made = desk.redo(id)
+            return _see(_local(back), flash=f"redone:{made.get('dataset')}:{made.get('version')}")
+
+        @router.post("/library/{name}/about")
+        async def about(request: Request, name: str) -> Response:
+            form = await request.form()
+            said = {key: str(form.get(key) or "").strip()[:4000] or None for key in (*_ABOUT, "importance") if key in form}
+            if said.get("importance") == "unclassified":
+                said["importance"] = None
+            await run_in_threadpool(desk.describe, name, said)
+            return _see(f"/library/{quote(name, safe='')}?tab=about", flash=f"said:{name}:0")
 
     def _card_context(
         self, view: _View, card: dict[str, Any], tab: str, column: str | None, page: int, version_given: bool
     ) -> dict[str, Any]:
-        tab = tab if tab in ("columns", "findings", "quality", "trend", "versions") else "columns"
+        tab = tab if tab in ("columns", "findings", "quality", "trend", "about", "versions") else "columns"
         columns = card["columns"]
         asks = sum(c["status"] == "ask" for c in columns)
         numeric = [c for c in columns if c["type"] in ("number", "integer")]
         chosen = next((c for c in numeric if c["name"] == column), numeric[0] if numeric else None)
         shown, pager = _paged(columns, page)
         strip = _strip(card.get("shifts"), view)
-        span = view.t("card.span", first=view.f.instant(card["time_first"]), last=view.f.instant(card["time_last"])) if card["time_first"] else ""
+        span = (
+            view.t("card.span", first=view.f.instant(card["time_first"]), last=view.f.instant(card["time_last"]))
+            if card["time_first"]
+            else ""
+        )
         assumed = view.t("card.zone_assumed", zone=card["zone"]) if card["zone_assumed"] and card["time_column"] else ""
         first, last = view.request.query_params.get("from"), view.request.query_params.get("to")
         query = {"column": chosen["name"] if chosen else "", "version": card["version"]}
@@ -356,7 +436,13 @@ class Console:
             if moment is not None:
                 query[key] = moment
         state = view.t(
-            "card.state_both" if asks and card["quarantined"] else "card.state_asks" if asks else "card.state_quarantine" if card["quarantined"] else "card.state_well",
+            "card.state_both"
+            if asks and card["quarantined"]
+            else "card.state_asks"
+            if asks
+            else "card.state_quarantine"
+            if card["quarantined"]
+            else "card.state_well",
             n=asks or card["quarantined"],
             asks=asks,
             quarantined=card["quarantined"],
@@ -381,8 +467,14 @@ class Console:
             "trend_from": first or _input_time(view.f, card["time_first"]),
             "trend_to": last or _input_time(view.f, card["time_last"]),
             "lineage": [{**p, "form": _form(p, view)} for p in card["parts"]],
-            "versions": [{**v, "reason": view.word("card", f"reason_{v['reason']}").removeprefix("reason_")} for v in reversed(card["versions"])],
-            "snippets": view.snippets(f"library card {_shell(name)}@{card['version']}", f"ws.library.card({name + '@' + str(card['version'])!r})"),
+            "versions": [{**v, "reason": _reason(v["reason"], view)} for v in reversed(card["versions"])],
+            "steps": [{**s, "what": _reason(s["kind"], view)} for s in reversed(card["steps"])][:100],
+            "said": card["said"],
+            "about_fields": _ABOUT,
+            "classes": _CLASSES,
+            "snippets": view.snippets(
+                f"library card {_shell(name)}@{card['version']}", f"ws.library.card({name + '@' + str(card['version'])!r})"
+            ),
         }
 
     def _add_mapping(self) -> None:
@@ -444,14 +536,21 @@ class Console:
                 card = next(c for c in desk.mappings(dataset, "all") if c["name"] == column)
             if not row:
                 return _see(_local(back))
-            context = {**view.base(), **_mapping_words(), "column": {**_mapping_row(card, view), "error": error}, "here_url": _local(back)}
+            context = {
+                **view.base(),
+                **_mapping_words(),
+                "column": {**_mapping_row(card, view), "error": error},
+                "here_url": _local(back),
+            }
             return HTMLResponse(render("_mapping_row_only.html", context))
 
     def _add_quality(self) -> None:
         desk, router = self._desk, self.router
 
         @router.get("/quality")
-        def quality(request: Request, dataset: Annotated[str, Query(max_length=500)] = "", page: Annotated[int, Query(ge=1)] = 1) -> Response:
+        def quality(
+            request: Request, dataset: Annotated[str, Query(max_length=500)] = "", page: Annotated[int, Query(ge=1)] = 1
+        ) -> Response:
             view = _View(self, request, "quality")
             datasets = desk.datasets()
             wanted = [d for d in datasets if not dataset or d["dataset"] == dataset]
@@ -497,7 +596,9 @@ class _View:
         self.request = request
         self.here = here
         query = request.query_params
-        self.lang: Lang = choose_language(query.get("lang"), request.cookies.get("lang"), request.headers.get("accept-language"))
+        self.lang: Lang = choose_language(
+            query.get("lang"), request.cookies.get("lang"), request.headers.get("accept-language")
+        )
         theme = query.get("theme") or request.cookies.get("theme") or "system"
         self.theme = theme if theme in _THEMES else "system"
         self._words = words(self.lang, console._desk.zone)
@@ -572,7 +673,7 @@ class _View:
         dataset, _, version = rest.rpartition(":")
         from urllib.parse import unquote
 
-        keys = {"undone": "finding.undone", "replayed": "quality.replayed"}
+        keys = {"undone": "finding.undone", "redone": "finding.redone", "replayed": "quality.replayed", "said": "card.said"}
         return self.t(keys[kind], dataset=unquote(dataset), version=version.rpartition("@")[2]) if kind in keys else None
 
 
@@ -581,6 +682,11 @@ def _see(url: str, flash: str | None = None) -> Response:
     if flash:
         response.set_cookie("flash", quote(flash, safe=":@"), max_age=30, samesite="strict", httponly=True)
     return response
+
+
+def _download(page: str, name: str, lang: str) -> Response:
+    # The file carries its style inside; it is sent to be kept, not to be shown under this site's policy.
+    return HTMLResponse(page, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{name}-{lang}.html')}"})
 
 
 def _local(url: str) -> str:
@@ -601,7 +707,9 @@ def _home_sentence(view: _View, datasets: int, asks: int, quarantined: int) -> s
     waiting = [view.t(f"home.waiting_{key}", n=n) for key, n in (("asks", asks), ("quarantine", quarantined)) if n]
     if not waiting:
         return view.t("home.sentence_well", datasets=datasets)
-    joined = view.t("home.and", first=waiting[0], second=waiting[1]) if len(waiting) == 2 else view.t("home.only", first=waiting[0])
+    joined = (
+        view.t("home.and", first=waiting[0], second=waiting[1]) if len(waiting) == 2 else view.t("home.only", first=waiting[0])
+    )
     return view.t("home.sentence_waiting", datasets=datasets, waiting=joined)
 
 
@@ -641,6 +749,13 @@ def _form(table: Mapping[str, Any], view: _View) -> str:
     if table.get("layout") in ("long", "transposed", "nested"):
         form.append(view.t(f"read.layout_{table['layout']}"))
     return " · ".join(str(x) for x in form if x)
+
+
+def _reason(code: str, view: _View) -> str:
+    """Say why a version or a step was made; the library's word carries the id of a step after a blank."""
+    word, _, rest = code.partition(" ")
+    said = view.word("card", f"reason_{word}")
+    return code if said == f"reason_{word}" else f"{said} ({rest})" if rest else said
 
 
 def _table_view(table: Mapping[str, Any], view: _View) -> dict[str, Any]:
@@ -733,6 +848,7 @@ def _choices(form: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401 (`StudyC
         horizon=one("horizon") or None,
         lab_delay=one("lab_delay") or None,
         goal=one("goal") or None,
+        seed=0,
         budget=min(3600, max(5, int(budget))) if budget.isdecimal() else 60,
         money=money,
     )
@@ -768,7 +884,9 @@ def _study_snippets(view: _View, draft: Any) -> dict[str, str]:  # noqa: ANN401 
     request = ", ".join(f"{k}={v!r}" for k, v in fields.items() if v and v != "auto")
     call = f"ws.study({[*names]!r}, StudyRequest({request}))"
     snippets = view.snippets(f"study {' '.join(_shell(n) for n in names)} {' '.join(options)}", call)
-    snippets["python"] = snippets["python"].replace("import madang\n", "import madang\nfrom madang.models import StudyRequest\n")
+    snippets["python"] = snippets["python"].replace(
+        "import madang\n", "import madang\nfrom madang.models import StudyRequest\n"
+    )
     return snippets
 
 
@@ -785,7 +903,12 @@ def _plain(value: object) -> str:
 def _mapping_words() -> dict[str, Any]:
     from madang.plant import known_units
 
-    return {"roles": [r.value for r in Role], "kinds": [k.value for k in Kind], "units": sorted({u.code for u in known_units()})}
+    return {
+        "roles": [r.value for r in Role],
+        "kinds": [k.value for k in Kind],
+        "units": sorted({u.code for u in known_units()}),
+        "unitless": _UNITLESS,
+    }
 
 
 def _mapping_row(column: Mapping[str, Any], view: _View) -> dict[str, Any]:
@@ -820,7 +943,12 @@ def _strip(shifts: Any, view: _View) -> dict[str, Any] | None:  # noqa: ANN401 (
         if shift is None:
             return ""
         numbers = {key: view.f.count(shift.get(key) or 0) for key in ("records", "missing", "bad", "stuck")}
-        return view.t("card.shift", time=f"{shift['local']} {view.f.zone_label}", score=view.f.number(shift.get("score"), digits=2), **numbers)
+        return view.t(
+            "card.shift",
+            time=f"{shift['local']} {view.f.zone_label}",
+            score=view.f.number(shift.get("score"), digits=2),
+            **numbers,
+        )
 
     return {
         "rows": [view.t("card.shift_from", clock=clock) for clock in clocks],

@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
 
-from madang.errors import MadangError
 from madang.console._texts import Lang, text
+from madang.errors import MadangError
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
+
 
 @lru_cache(maxsize=4096)
 def unit_symbol(code: str | None) -> str:

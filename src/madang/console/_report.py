@@ -61,7 +61,9 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
     metric_unit = unit(metric["unit"])
 
     def score(value: Mapping[str, Any] | None, *, bare: bool = False) -> str:
-        return f.score(value.get("value"), value.get("low"), value.get("high"), None if bare else metric["unit"]) if value else "–"
+        return (
+            f.score(value.get("value"), value.get("low"), value.get("high"), None if bare else metric["unit"]) if value else "–"
+        )
 
     def candidate_name(candidate: Mapping[str, Any]) -> str:
         base_name, plus, kind = str(candidate.get("name", "")).partition("+")

@@ -13,7 +13,7 @@ Lang = Literal["ko", "en"]
 LANGS: tuple[Lang, ...] = get_args(Lang)
 
 
-class MissingText(KeyError):
+class MissingTextError(KeyError):
     """A template or route asked for a key that the catalogue does not hold."""
 
 
@@ -77,12 +77,12 @@ def text(lang: Lang, key: str, /, **values: object) -> str:
     """Return one text, filled in.
 
     Raises:
-        MissingText: The catalogue has no such key.
+        MissingTextError: The catalogue has no such key.
     """
     try:
         pattern = catalogue(lang)[key]
     except KeyError:
-        raise MissingText(f"{lang}: {key}") from None
+        raise MissingTextError(f"{lang}: {key}") from None
     return _FILLER.vformat(pattern, (), values) if values else pattern
 
 
@@ -105,7 +105,5 @@ def choose_language(query: str | None, cookie: str | None, accept: str | None) -
             worth = float(weight) if weight else 1.0
         except ValueError:
             continue
-        for lang in LANGS:
-            if worth > 0 and tag.lower().split("-")[0] == lang:
-                ranked.append((-worth, place, lang))
+        ranked += [(-worth, place, lang) for lang in LANGS if worth > 0 and tag.lower().split("-")[0] == lang]
     return min(ranked)[2] if ranked else "ko"
