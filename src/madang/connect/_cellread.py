@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from madang.connect._cells import Cell, CellTable
+from madang.connect._cells import Cell, CellTable, UnreadRow
 from madang.connect._layouts import columns_for, found_by_learning, unique_names, with_learned
 from madang.connect._learn import Learned, Sample, learn
 from madang.connect._read import Reader, rules_of
@@ -40,7 +40,21 @@ def cells_of(source: TableSource, options: ReadOptions) -> CellTable:
 
 def open_cell_table(source: TableSource, options: ReadOptions, template: Layout | None) -> TableReader:
     """Open a table of raw cells; see `madang.connect.open_table`."""
-    cells = cells_of(source, options)
+    return open_given(source, cells_of(source, options), options, template)
+
+
+def open_given(
+    source: TableSource, cells: CellTable, options: ReadOptions, template: Layout | None, base: Layout | None = None
+) -> Reader:
+    """Open a table whose raw cells are at hand.
+
+    Args:
+        source: Where it comes from.
+        cells: Its cells.
+        options: What the caller fixes.
+        template: Layout of an earlier table of the kind.
+        base: What is known about the container of the cells, for a new layout.
+    """
     if template is not None:
         return _with_template(source, cells, options, template)
     head = list(islice(cells.rows(), _HEAD_ROWS))
@@ -50,14 +64,15 @@ def open_cell_table(source: TableSource, options: ReadOptions, template: Layout 
     natives = {name for name, place in zip(names, shape.used, strict=True) if _native(head, place)}
     learned = learn(sample, shape.units, natives) if sample.rows else Learned({name: ColumnRule("text") for name in names})
     _keep_types(cells, names, shape, learned)
-    layout = Layout(
-        format=source.format,
-        columns=columns_for(shape.names, names, shape.units, learned),
-        preamble_lines=shape.preamble,
-        header_rows=shape.header_rows,
-        units_row=shape.units_row,
-        details={"cells": _shape_details(shape), "opener": dict(cells.details)},
-    )
+    columns = columns_for(shape.names, names, shape.units, learned)
+    details: dict[str, Json] = {"cells": _shape_details(shape), "opener": dict(cells.details)}
+    if base is not None:
+        layout = replace(base, columns=columns, details={**base.details, **details})
+    else:
+        layout = Layout(
+            source.format, columns, preamble_lines=shape.preamble, header_rows=shape.header_rows, units_row=shape.units_row,
+            details=details,
+        )  # fmt: skip
     layout = with_learned(layout, learned, options)
     by_learning = found_by_learning(learned, layout)
     return _reader(source, cells, shape, layout, options, lambda: (*cells.findings, *by_learning()))
@@ -141,6 +156,10 @@ def _run_of(batch: Sequence[Sequence[Cell]], shape: TableShape, first: int) -> R
     rows: list[int] = []
     number = first
     for row in batch:
+        if isinstance(row, UnreadRow):
+            out.quarantine.append((number, row.reason, row.text))
+            number += 1
+            continue
         texts = [cell_text(cell) for cell in row]
         if not any(text.strip() for text in texts):
             continue
@@ -214,7 +233,7 @@ def _time_texts(column: Any) -> Any:  # noqa: ANN401 - pyarrow is untyped
 # ---- with a template
 
 
-def _with_template(source: TableSource, cells: CellTable, options: ReadOptions, template: Layout) -> TableReader:
+def _with_template(source: TableSource, cells: CellTable, options: ReadOptions, template: Layout) -> Reader:
     located = _lay_over(cells, template)
     if located.misfit is not None and located.misfit.blocking:
         raise located.misfit.error(source.source)
@@ -252,4 +271,9 @@ def _lay_over(cells: CellTable, template: Layout) -> Located:
 
 def fits_cells(source: TableSource, template: Layout) -> Misfit | None:
     """Say where a table of raw cells does not fit a template; None when it fits in everything."""
-    return _lay_over(cells_of(source, ReadOptions()), template).misfit
+    return fits_given(cells_of(source, ReadOptions()), template)
+
+
+def fits_given(cells: CellTable, template: Layout) -> Misfit | None:
+    """Say where cells at hand do not fit a template; None when they fit in everything."""
+    return _lay_over(cells, template).misfit

@@ -104,9 +104,7 @@ class Sample:
         return [text.strip() for text in texts.to_pylist() if text and text.strip()]
 
 
-def learn(
-    sample: Sample, units: Sequence[str | None], natives: Collection[str] = ()
-) -> Learned:
+def learn(sample: Sample, units: Sequence[str | None], natives: Collection[str] = ()) -> Learned:
     """Find out how the columns of a table are written.
 
     Args:
@@ -344,9 +342,7 @@ def _epoch_scale(numbers: Sequence[float]) -> str | None:
 
 
 def _runs_on(numbers: Sequence[float]) -> bool:
-    return len(set(numbers)) > 2 and sum(b >= a for a, b in itertools.pairwise(numbers)) >= 0.95 * (
-        len(numbers) - 1
-    )
+    return len(set(numbers)) > 2 and sum(b >= a for a, b in itertools.pairwise(numbers)) >= 0.95 * (len(numbers) - 1)
 
 
 def _settle_order(sample: Sample, name: str, formats: Sequence[str], learned: Learned) -> ColumnRule:
@@ -563,7 +559,7 @@ def bad_codes(values: Floats) -> list[float]:
     if len(solid) < 12:
         return []
     unique, counts = np.unique(solid, return_counts=True)
-    written = {float(value): int(count) for value, count in zip(unique, counts, strict=True) if looks_like_code(float(value))}
+    written = {float(unique[place]): int(counts[place]) for place in _outermost_codes(unique)}
     if not written or len(unique) - len(written) < 2:
         return []
     rest = unique[~np.isin(unique, list(written))]
@@ -577,6 +573,17 @@ def bad_codes(values: Floats) -> list[float]:
         if (count >= 2 and gap > 1.0 * spread) or gap > 8.0 * spread:
             out.append(code)
     return out
+
+
+def _outermost_codes(unique: Floats) -> list[int]:
+    """Return the places of code-like numbers at both ends of sorted values; one inside the range proves nothing."""
+    places: list[int] = []
+    for order in (range(len(unique)), range(len(unique) - 1, -1, -1)):
+        for place in order:
+            if not looks_like_code(float(unique[place])):
+                break
+            places.append(place)
+    return sorted(set(places))
 
 
 def looks_like_code(value: float) -> bool:

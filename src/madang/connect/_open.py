@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, cast
 
-from madang.connect._cellread import fits_cells, open_cell_table
+from madang.connect._cellread import fits_cells, fits_given, open_cell_table, open_given
+from madang.connect._cells import CellTable
 from madang.connect._discover import open_bytes
 from madang.connect._encoding import FoundEncoding, find_encoding
 from madang.connect._layouts import columns_for, found_by_learning, unique_names, with_learned
 from madang.connect._learn import Learned, Sample, learn
 from madang.connect._read import Reader, rules_of
-from madang.connect._remarks import finding
+from madang.connect._remarks import finding, step
 from madang.connect._shape import (
     FIXED,
     WHITESPACE,
@@ -20,21 +22,27 @@ from madang.connect._shape import (
     TableShape,
     find_separator,
     find_shape,
+    kind_of,
     no_table,
     records,
     split_line,
 )
+from madang.connect._shdr import NAMES as SHDR_NAMES
+from madang.connect._shdr import is_shdr, read_shdr
 from madang.connect._tables import (
     FileFormat,
     Layout,
+    LongColumns,
     ReadOptions,
     TableReader,
     TableSource,
 )
 from madang.connect._template import Located, Misfit, locate
 from madang.connect._text import Records, Repair, TextTable
+from madang.connect._turn import MOST_CELLS, Turned, stand_again, turned
+from madang.connect._values import ColumnRule
 from madang.errors import InputError, Json
-from madang.plant import Finding
+from madang.plant import Bilingual, Finding
 
 HEAD = 1 << 20
 """Bytes at the start of a file from which separator and header are found out."""
@@ -151,15 +159,21 @@ def _samples(source: TableSource) -> tuple[bytes, list[bytes]]:
 
 
 def _learned(source: TableSource, probe: Probe, options: ReadOptions) -> TableReader:
+    if is_shdr(probe.lines):
+        return _shdr(source, probe, options)
     separator = find_separator(probe.lines[:2000])
     comment = _comment(probe.lines)
     shape = _shape(probe, separator, comment)
     table = TextTable(lambda: open_bytes(source), probe.encoding, separator, shape, probe.newline, comment)
+    if source.size <= MOST_CELLS and "transposed" not in options.disabled:
+        lying = turned(_without_comments(table.physical_rows(), comment), _decimal_of(separator)) if _may_lie(shape) else None
+        if lying is not None:
+            return _turned(source, probe, table, lying, options)
     names = unique_names(shape.names)
     parts = list(_sample_parts(source, table))
     sample = Sample(names, parts)
     if not sample.rows and not any(part.quarantine for part in parts):
-        learned = Learned({name: _default_rule() for name in names})
+        learned = Learned({name: ColumnRule("text") for name in names})
     else:
         learned = learn(sample, shape.units)
     layout = _layout(_format(separator), probe, separator, shape, comment, names, learned, options)
@@ -167,10 +181,61 @@ def _learned(source: TableSource, probe: Probe, options: ReadOptions) -> TableRe
     return _text_reader(source, table, layout, options, lambda: (*by_learning(), *_mixed_encoding(table)))
 
 
-def _default_rule() -> Any:  # noqa: ANN401 - returns a ColumnRule
-    from madang.connect._values import ColumnRule
+def _may_lie(shape: TableShape) -> bool:
+    return shape.width >= 4 and (shape.header_rows == 0 or sum(kind_of(name) == "time" for name in shape.names[1:]) > 2)
 
-    return ColumnRule("text")
+
+def _without_comments(rows: Sequence[list[str]], comment: str | None) -> list[list[str]]:
+    return [row for row in rows if comment is None or not row or not row[0].lstrip().startswith(comment)]
+
+
+def _decimal_of(separator: Separator) -> str:
+    return "," if separator.sign == ";" else "."
+
+
+def _turned(source: TableSource, probe: Probe, table: TextTable, lying: Turned, options: ReadOptions) -> TableReader:
+    base = Layout(
+        format=_format(table.separator), columns=(), layout="transposed", encoding=probe.encoding.name,
+        separator=table.separator.sign, header_rows=0, steps=(step("transposed"),),
+        details={"text": {"comment": table.comment, "widths": [list[Json](span) for span in table.separator.widths]}},
+    )  # fmt: skip
+    reader = open_given(source, lying.cells, options, None, base)
+    reader.source = replace(source, format=base.format)
+    found = finding("transposed", sum(1 for _ in lying.cells.rows()), (), word=lying.reason.en, undo="transposed")
+    ko = found.message.ko.replace(lying.reason.en, lying.reason.ko)
+    reader.tell(replace(found, message=Bilingual(ko, found.message.en)))
+    return reader
+
+
+def _shdr(source: TableSource, probe: Probe, options: ReadOptions) -> TableReader:
+    count = len(SHDR_NAMES)
+    table = _shdr_table(source, probe)
+    parts = list(islice(read_shdr(table.blocks()), 4))
+    learned = learn(Sample(SHDR_NAMES, parts), (None,) * count)
+    for name in ("tag", "value", "detail"):
+        learned.rules[name] = ColumnRule("text")
+    learned.time_column, learned.key, learned.order_by = "time", False, ()
+    learned.quality, learned.stuck, learned.counters, learned.tag_codes, learned.tag_stuck = {}, {}, {}, {}, {}
+    learned.long = LongColumns("tag", "value")
+    layout = Layout(
+        format="shdr", columns=columns_for(SHDR_NAMES, SHDR_NAMES, (None,) * count, learned), layout="long",
+        encoding=probe.encoding.name, separator="|", header_rows=0,
+    )  # fmt: skip
+    layout = with_learned(layout, learned, options)
+    return _shdr_reader(source, table, layout, options)
+
+
+def _shdr_table(source: TableSource, probe: Probe) -> TextTable:
+    count = len(SHDR_NAMES)
+    shape = TableShape(0, 0, False, SHDR_NAMES, (None,) * count, tuple(range(count)), count)
+    return TextTable(lambda: open_bytes(source), probe.encoding, Separator("|"), shape, probe.newline)
+
+
+def _shdr_reader(source: TableSource, table: TextTable, layout: Layout, options: ReadOptions) -> Reader:
+    def runs(types: Sequence[Any], repair: Repair | None) -> Iterator[Records]:
+        return read_shdr(table.blocks())
+
+    return Reader(replace(source, format="shdr"), layout, runs, options, lambda: tuple(_mixed_encoding(table)))
 
 
 def _comment(lines: Sequence[str]) -> str | None:
@@ -287,6 +352,12 @@ def _text_reader(
 
 
 def _with_template(source: TableSource, probe: Probe, options: ReadOptions, template: Layout) -> TableReader:
+    if template.format == "shdr":
+        if not is_shdr(probe.lines) and not any("|" in line for line in probe.lines):
+            raise Misfit(header=False).error(source.source)
+        return _shdr_reader(source, _shdr_table(source, probe), template, options)
+    if template.layout == "transposed":
+        return open_given(replace(source, format=template.format), _turned_again(source, probe, template), options, template)
     separator, located = _lay_over(source, probe, template)
     misfit = located.misfit
     if misfit is not None and misfit.blocking:
@@ -301,6 +372,15 @@ def _with_template(source: TableSource, probe: Probe, options: ReadOptions, temp
         return (*(finding("added_column", 0, (), name) for name in added), *_mixed_encoding(table))
 
     return _text_reader(source, table, layout, options, found)
+
+
+def _turned_again(source: TableSource, probe: Probe, template: Layout) -> CellTable:
+    text = _text_details(template)
+    separator = Separator(str(template.separator), tuple((int(a), int(b)) for a, b in text["widths"]))
+    shape = TableShape(0, 0, False, (), (), (), 0)
+    table = TextTable(lambda: open_bytes(source), probe.encoding, separator, shape, probe.newline, text["comment"])
+    rows = _without_comments(table.physical_rows(), text["comment"])
+    return stand_again(rows, cast("dict[str, Json]", template.details["opener"]))
 
 
 def _text_details(template: Layout) -> dict[str, Any]:
@@ -343,4 +423,8 @@ def fits(source: TableSource, template: Layout) -> Misfit | None:
     probe = _probe(source, template)
     if probe is None:
         raise no_table("empty")
+    if template.format == "shdr":
+        return None if is_shdr(probe.lines) else Misfit(header=False)
+    if template.layout == "transposed":
+        return fits_given(_turned_again(source, probe, template), template)
     return _lay_over(source, probe, template)[1].misfit

@@ -126,7 +126,7 @@ class Reader:
         self._still = StandStill({**self._plan.stuck, **self._plan.tag_stuck})
         self._rollovers = Rollovers(self._plan.counters)
         self._header = {fold(column.source_name) for column in layout.columns}
-        self._last_quarantine: tuple[int, str] | None = None
+        self._told: list[Finding] = []
 
     @property
     def tally(self) -> Tally:
@@ -137,6 +137,10 @@ class Reader:
     def schema(self) -> Any:  # noqa: ANN401 - pyarrow is untyped
         """Arrow schema of the rows of every chunk."""
         return pa.schema([(ROW, pa.int64()), *((column.name, ARROW_TYPES[column.type]) for column in self.layout.columns)])
+
+    def tell(self, found: Finding) -> None:
+        """Add a finding of those who prepared the table."""
+        self._told.append(found)
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the records in source order, in bounded memory."""
@@ -386,11 +390,11 @@ class Reader:
         arrays = [pa.array(run.rows), *(values.arrays[column.name] for column in self.layout.columns)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         kept = batch.filter(keep) if keep is not None else batch
-        for row, reason, text in quarantine:
+        for row, reason, _ in quarantine:
             self._seen.add(f"quarantine:{reason}", "", row)
-            self._last_quarantine = (row, text)
         flags = self._flags(run, values, out)
-        counts = (kept.num_rows, len(quarantine), len(duplicates))
+        records = len(np.unique(kept.column(0))) if self.layout.format == "shdr" else kept.num_rows
+        counts = (records, len(quarantine), len(duplicates))
         self._tally[0] += sum(counts)
         for place, count in enumerate(counts, start=1):
             self._tally[place] += count
@@ -433,7 +437,7 @@ class Reader:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed about the table so far."""
-        return (*self._found(), *self._row_findings(), *self._cell_findings())
+        return (*self._told, *self._found(), *self._row_findings(), *self._cell_findings())
 
     def _row_findings(self) -> Iterator[Finding]:
         for kind in ("duplicate_rows", "duplicate_kept", "duplicate_asked", "shifted_columns"):
@@ -611,7 +615,7 @@ def _quality(word: str) -> int:
 def _repairer(layout: Layout, rules: dict[str, ColumnRule], names: Sequence[str]) -> Repair | None:
     """Return the way to put a shifted record right: exactly one arrangement must make every cell fit its column."""
     text = cast("dict[str, Any]", layout.details.get("text") or {})
-    if not text:
+    if "width" not in text:
         return None
     width, used = int(text["width"]), [int(place) for place in text["used"]]
     by_place = {place: rules[name] for place, name in zip(used, names, strict=True)}

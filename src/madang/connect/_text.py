@@ -44,6 +44,8 @@ class Records:
     """Parts an original text into the fields of a record of full width."""
     used: tuple[int, ...] = ()
     """Field position of each column."""
+    ends_open: bool = False
+    """Whether this run ends the file, without a line end behind its last record."""
 
     @property
     def count(self) -> int:
@@ -74,6 +76,7 @@ class Records:
             originals=(lambda index: originals(index + start)) if originals is not None else None,
             split=self.split,
             used=self.used,
+            ends_open=self.ends_open and stop == len(self.rows),
         )
 
 
@@ -117,11 +120,26 @@ class TextTable:
         wanted = list(types) if types is not None else [None] * len(self.shape.used)
         self.mixed = Mixed()
         first = 1
+        held: Records | None = None
         with ThreadPoolExecutor(1) as pool:
-            for block, tokens in _ahead(pool, self._texts(), lambda block: self._fast(block, wanted)):
+            for block, tokens in _ahead(pool, self.blocks(), lambda block: self._fast(block, wanted)):
                 run = self._records_of(block, tokens, first, repair)
                 first += run.count
-                yield run
+                if held is not None:
+                    yield held
+                held = run
+        if held is not None:
+            if self.ends_open:
+                held.ends_open = True
+                held.quarantine = [_cut_short(entry, first - 1) for entry in held.quarantine]
+            yield held
+
+    def physical_rows(self) -> list[list[str]]:
+        """Return all physical rows of the text, for a table that must be held whole."""
+        text = b"".join(self.blocks()).decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        lines = text.split("\n")
+        parted = records(lines) if self.separator.sign not in (WHITESPACE, FIXED) else enumerate(lines)
+        return [split_line(line, self.separator.sign, self.separator.widths) for _, line in parted if line.strip()]
 
     def segment(self, start: int, length: int) -> Records:
         """Return the records of a stretch inside the file as text, for learning; record numbers are not known and start at 1."""
@@ -129,12 +147,12 @@ class TextTable:
             stream.seek(start)
             data = stream.read(length)
         first, last = data.find(b"\n") + 1, data.rfind(b"\n") + 1
-        text = self._decode(data[first:last], 0)
-        return self._careful(text, 1, None)
+        block = self._decode(data[first:last], 0)
+        return self._records_of(block, self._fast(block, [None] * len(self.shape.used)), 1, None)
 
     # ---- bytes to blocks of UTF-8
 
-    def _texts(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[bytes]:
         """Yield blocks of whole records as UTF-8, the preamble and header left out."""
         open_rest = b""
         skipped = False
@@ -147,7 +165,7 @@ class TextTable:
             if not skipped:
                 block = block[_after_rows(block, self.shape.first_record) :]
                 skipped = True
-            if not last and block.count(b'"') % 2:
+            if not last and b'"' in block and block.count(b'"') % 2:
                 block, open_rest = _cut_open(block)
             if last:
                 self.ends_open = bool(block) and not block.endswith(b"\n")
@@ -372,6 +390,12 @@ def _after_rows(block: bytes, rows: int) -> int:
         if seen == rows:
             return len("\n".join(lines[:index]).encode()) + 1
     return len(block)
+
+
+def _cut_short(entry: tuple[int, str, str], last: int) -> tuple[int, str, str]:
+    """Name the true reason of a last record that has too few fields because the file ends in it."""
+    row, reason, text = entry
+    return (row, "truncated", text) if row == last and reason == "fields" else entry
 
 
 def _cut_open(block: bytes) -> tuple[bytes, bytes]:

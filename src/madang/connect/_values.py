@@ -278,6 +278,7 @@ def _other_decimal(text: str, rule: ColumnRule) -> float | None:
     return float(f"{found[1]}.{found[2]}")
 
 
+@lru_cache(maxsize=65_536)
 def fold(text: str) -> str:
     """Return a word in the form in which words are compared: NFKC, no case, single blanks."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

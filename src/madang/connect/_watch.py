@@ -240,14 +240,13 @@ class TimeOrder:
         if not late.any():
             self._recovering.pop(name, None)
             return
-        self.behind += int(late.sum())
+        late_rows = np.unique(rows[late])
+        self.behind += len(late_rows)
         self.steps_back += int((times < previous).sum())
-        self.examples.extend(rows[late][: max(0, 10 - len(self.examples))].tolist())
+        self.examples.extend(late_rows[: max(0, 10 - len(self.examples))].tolist())
         self._see_set_back(name, times, previous, late, rows)
 
-    def _see_set_back(
-        self, name: str, times: Instants, previous: Instants, late: npt.NDArray[np.bool_], rows: Rows
-    ) -> None:
+    def _see_set_back(self, name: str, times: Instants, previous: Instants, late: npt.NDArray[np.bool_], rows: Rows) -> None:
         """Count episodes that begin with one step back and then run forward for at least five records."""
         edges = np.diff(np.concatenate([[False], late, [False]]).astype(np.int8))
         for start, stop in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
@@ -273,18 +272,32 @@ class StandStill:
         Zero is no standstill (a machine that is off shows it), and a gap does not end one.
         """
         known = self.limits.get(name)
-        there = np.flatnonzero(np.isfinite(values))
+        finite = np.isfinite(values)
+        there = np.flatnonzero(finite)
+        none = np.zeros(0, dtype=np.int64)
         if known is None or not len(there):
-            return np.zeros(0, dtype=np.int64)
-        solid = values[there]
-        change = np.concatenate([[solid[0] != self._value.get(name, np.nan)], solid[1:] != solid[:-1]])
-        position = np.arange(len(solid))
-        start = np.maximum.accumulate(np.where(change, position, -1))
-        length = np.where(start >= 0, position - start + 1, position + 1 + self._length.get(name, 0))
+            return none
+        solid = values if len(there) == len(values) else values[there]
+        same_as_before = bool(solid[0] == self._value.get(name, np.nan))
+        carried = self._length.get(name, 0) if same_as_before else 0
+        edges = np.flatnonzero(solid[1:] != solid[:-1]) + 1
+        starts = np.concatenate([[0], edges])
+        lengths = np.diff(np.concatenate([starts, [len(solid)]]))
+        lengths[0] += carried
         self._value[name] = float(solid[-1])
-        self._length[name] = int(length[-1])
-        found: Rows = there[(length > known[0]) & ~np.isin(solid, [0.0, *known[1:]])]
-        return found
+        self._length[name] = int(lengths[-1])
+        beyond = [
+            there[max(start, start + int(known[0]) - (carried if start == 0 else 0)) : stop]
+            for start, stop in self._long_runs(starts, lengths - np.where(starts == 0, carried, 0), lengths, known, solid)
+        ]
+        return np.concatenate(beyond) if beyond else none
+
+    @staticmethod
+    def _long_runs(starts: Rows, here: Rows, lengths: Rows, known: list[float], solid: Floats) -> list[tuple[int, int]]:
+        """Return where runs beyond the limit start and stop, those at a value of rest left out."""
+        long = np.flatnonzero(lengths > known[0])
+        rests = {0.0, *known[1:]}
+        return [(int(starts[run]), int(starts[run] + here[run])) for run in long if float(solid[starts[run]]) not in rests]
 
 
 @dataclass
