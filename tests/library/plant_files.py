@@ -10,7 +10,7 @@ from madang.library import Library
 from madang.library._commit import Faults
 from tests.library.plain_files import PlainFiles
 
-DAY = datetime(2026, 1, 1)
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -29,7 +29,7 @@ def write_meter(
         if skip(minute):
             continue
         cells = [
-            (DAY + timedelta(minutes=minute)).isoformat(),
+            (DAY + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%S"),
             f"{700 + (minute * 7919) % 1000 / 100}",
             str((minute * 31) % 97),
             "가동" if minute % 3 else "정지",

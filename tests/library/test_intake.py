@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from madang.errors import CheckFailed, InputError
-from madang.library import Library, Where
+from madang.library import IntakeReport, Library, Where
 from tests.library.plant_files import NOON, open_library, write_meter
 
 
-def codes(report: object) -> list[str]:
+def codes(report: IntakeReport) -> list[str]:
     """Finding codes of an intake's only table."""
-    (table,) = report.tables  # type: ignore[attr-defined]
+    (table,) = report.tables
     return [f.code for f in table.findings]
 
 
@@ -32,7 +33,8 @@ def snapshot(library: Library, version: str) -> bytes:
 def test_a_file_becomes_the_first_version_of_a_dataset_named_after_it(tmp_path: Path) -> None:
     with open_library(tmp_path / "공장 1") as library:
         report = library.intake([write_meter(tmp_path / "소성로 계량.csv")])
-        (table,) = report.document()["tables"]
+        document: Any = report.document()
+        (table,) = document["tables"]
         assert (table["dataset"], table["version"]) == ("소성로 계량", 1)
         assert (table["rows_read"], table["rows_kept"]) == (300, 300)
         read = library.read("소성로 계량", reader="owner", purpose="show").table
@@ -99,6 +101,37 @@ def test_the_same_records_under_another_name_are_kept_and_flagged(tmp_path: Path
         assert "repeated_experiment" not in codes(different)
 
 
+def test_a_copy_under_another_name_adds_nothing_and_is_named_as_a_repeated_experiment(tmp_path: Path) -> None:
+    with open_library(tmp_path / "ws") as library:
+        file = write_meter(tmp_path / "run_a.csv")
+        library.intake([file])
+        (tmp_path / "run_b.csv").write_bytes(file.read_bytes())
+        report = library.intake([tmp_path / "run_b.csv"])
+        assert codes(report) == ["repeated_file", "repeated_experiment"]
+        assert len(library.read("run_a", reader="owner", purpose="show").table) == 300
+
+
+def test_a_file_of_the_same_name_from_another_line_corrects_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with open_library(tmp_path / "ws") as library:
+        library.intake([write_meter(tmp_path / "a" / "meter.csv")])
+        other = write_meter(tmp_path / "b" / "meter.csv", change={(m, 1): str(m) for m in range(300)})
+        assert library.intake([other]).tables[0].dataset == "meter-2"
+        assert len(library.read("meter@1", reader="owner", purpose="show").table) == 300
+
+
+def test_documents_in_a_folder_are_passed_over_and_said(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_meter(folder / "a.csv")
+    (folder / "설명.md").write_text("# 설명, 표가 아님\n", encoding="utf-8")
+    with open_library(tmp_path / "ws") as library:
+        document: Any = library.intake([folder]).document()
+        assert document["skipped"] == ["설명.md"]
+        assert [t["source"] for t in document["tables"]] == ["a.csv"]
+
+
 def test_a_renamed_column_is_said_and_strict_refuses_it_without_a_change(tmp_path: Path) -> None:
     with open_library(tmp_path / "ws") as library:
         library.intake([write_meter(tmp_path / "meter_01.csv")])
@@ -106,7 +139,8 @@ def test_a_renamed_column_is_said_and_strict_refuses_it_without_a_change(tmp_pat
         with pytest.raises(CheckFailed) as refused:
             library.intake([renamed], strict=True)
         assert refused.value.where["codes"] == ["renamed_column"]
-        assert library.list()["datasets"][0]["version"] == 1  # type: ignore[index,call-overload]
+        listed: Any = library.list()
+        assert listed["datasets"][0]["version"] == 1
         report = library.intake([renamed])
         (finding,) = [f for f in report.tables[0].findings if f.code == "renamed_column"]
         assert (finding.facts["gone"], finding.facts["new"]) == (["로 온도"], ["노 온도"])
@@ -147,7 +181,7 @@ def test_an_unreadable_file_in_a_folder_is_reported_and_the_others_come_in(tmp_p
     write_meter(folder / "a.csv")
     (folder / "b.bin").write_bytes(b"\x00\x01\x02")
     with open_library(tmp_path / "ws") as library:
-        document = library.intake([folder]).document()
+        document: Any = library.intake([folder]).document()
         assert [t["source"] for t in document["tables"]] == ["a.csv"]
         assert [(e["code"], e["where"]["source"]) for e in document["errors"]] == [("not_a_table", "b.bin")]
 
@@ -159,7 +193,8 @@ def test_when_nothing_can_be_read_nothing_is_changed(tmp_path: Path) -> None:
         for paths in ([tmp_path / "b.bin"], [tmp_path / "absent.csv"]):
             with pytest.raises(InputError):
                 library.intake(paths)
-        assert len(library.list()["datasets"]) == 1  # type: ignore[arg-type]
+        listed: Any = library.list()
+        assert len(listed["datasets"]) == 1
         assert not (tmp_path / "ws" / "lake" / "staging").exists() or not any((tmp_path / "ws/lake/staging").iterdir())
 
 

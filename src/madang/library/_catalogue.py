@@ -130,6 +130,8 @@ class StoredPart:
     flags: int
     empty: frozenset[str] = frozenset()
     """Columns without a single value in this part: their type is only a guess and gives way to another part's."""
+    place: str = ""
+    """Hash of the path the file came from: a file of the same name from there is its correction."""
     origin: int = 0
     """Part of which this one is another reading (itself, for the first reading): undoing a reading step keeps it."""
 
@@ -329,6 +331,7 @@ def _part(row: Row[Any]) -> StoredPart:
         flags=row.flags,
         empty=frozenset(options["empty"]),
         origin=options["origin"],
+        place=options["place"],
     )
 
 
@@ -354,6 +357,7 @@ def part_values(part: StoredPart) -> dict[str, Any]:
                 "disabled": sorted(part.disabled),
                 "empty": sorted(part.empty),
                 "origin": part.origin,
+                "place": part.place,
             }
         ),
         "tally": dumps([tally.read, tally.kept, tally.quarantined, tally.duplicate]),

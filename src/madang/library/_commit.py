@@ -339,6 +339,7 @@ def stored_part(staged: Staged, dataset: int, now: datetime) -> StoredPart:
         flags=staged.flag_count,
         empty=staged.empty,
         origin=staged.origin or staged.part,
+        place=staged.place,
     )
 
 

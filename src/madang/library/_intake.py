@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -44,6 +45,8 @@ ALIKE = 0.9
 """Share of common records from which two parts are called the same experiment under two names."""
 _FEW = 20
 """Fewer distinct records than this say nothing about likeness."""
+_SAME_RECORDS = 0.2
+"""Share of common records from which two files of one name are the same thing, one corrected."""
 _SAME_LAYOUT = 0.5
 """Share of common column names from which a later file of the same name belongs to the same dataset."""
 
@@ -84,6 +87,7 @@ class _Known:
     first: datetime | None
     last: datetime | None
     sketch: bytes
+    place: str
     now: bool
     """Whether it came in with this very intake."""
 
@@ -101,6 +105,7 @@ def _known_stored(part: StoredPart) -> _Known:
         card.time_first,
         card.time_last,
         part.sketch,
+        part.place,
         False,
     )
 
@@ -117,6 +122,7 @@ def _known_staged(staged: Staged) -> _Known:
         staged.time_first,
         staged.time_last,
         staged.profile.sketch,
+        staged.place,
         True,
     )
 
@@ -155,18 +161,22 @@ class Intake:
         self._party = party
         self._progress = progress
         self._drafts: dict[str, _Draft] = {}
-        self._placed: list[tuple[Staged | StoredPart, _Draft, bool]] = []
+        self._placed: list[tuple[Staged | StoredPart, _Draft, TableSource | None]] = []
+        """Each table with its dataset; the source is given where the library already had the table."""
         self._errors: list[MadangError] = []
         self._next_part = 1
         self._share = 0.0
+        self._skipped: list[str] = []
 
     def run(self, paths: Sequence[Path], *, dataset: str | None, strict: bool) -> IntakeReport:
         """Bring the tables of some files and folders in."""
         self._load()
         with self._staging() as folder:
-            files = list(expand(paths, self._errors))
-            sizes = [path.stat().st_size for path, _ in files]
-            for number, (path, shown) in enumerate(files):
+            inputs = inputs_of(paths)
+            self._errors += inputs.errors
+            self._skipped = inputs.skipped
+            sizes = [path.stat().st_size for path, _ in inputs.files]
+            for number, (path, shown) in enumerate(inputs.files):
                 self._share = sum(sizes[:number]) / max(1, sum(sizes))
                 self._file(path, shown, folder, dataset)
             if not self._placed:
@@ -211,7 +221,7 @@ class Intake:
     def _table(self, source: TableSource, folder: Path, forced: str | None) -> None:
         same = self._same_bytes(source, forced)
         if same is not None:
-            self._placed.append((same[0], same[1], False))
+            self._placed.append((same[0], same[1], source))
             return
         options = ReadOptions(zone=self._zone, zone_given=self._zone_given)
         template = self._template(source, forced)
@@ -236,6 +246,7 @@ class Intake:
             kept.wait()
         staged.object = kept.sha256(source)
         staged.source = source
+        staged.place = place_of(source.path)
         self._place(staged, forced)
 
     def _open(self, source: TableSource, options: ReadOptions, template: Layout | None) -> TableReader:
@@ -299,7 +310,7 @@ class Intake:
         else:
             draft.order.append(staged.part)
         draft.staged.append(staged)
-        self._placed.append((staged, draft, True))
+        self._placed.append((staged, draft, None))
 
     def _home(self, staged: Staged, forced: str | None) -> tuple[_Draft | None, list[int]]:
         if forced is not None:
@@ -331,12 +342,21 @@ class Intake:
         return common_share(_names(newest.stored), _names(staged.stored)) >= _SAME_LAYOUT
 
     def _superseded(self, draft: _Draft, staged: Staged) -> list[int]:
-        """Stored parts of the same name that this table corrects; the next period under the same name corrects nothing."""
+        """Stored parts that this table corrects.
+
+        A correction has the name of the part, covers its time, and comes from the same place or shares records with it. The next
+        period under the same name, or a file of that name from elsewhere, corrects nothing.
+        """
         return [
             k.part
             for k in draft.known
-            if not k.now and k.source == staged.source.source and (k.sha256 == staged.source.sha256 or _same_period(k, staged))
+            if not k.now
+            and k.source == staged.source.source
+            and (k.sha256 == staged.source.sha256 or (_same_period(k, staged) and self._same_thing(k, staged)))
         ]
+
+    def _same_thing(self, known: _Known, staged: Staged) -> bool:
+        return known.place == staged.place or likeness(known.sketch, staged.profile.sketch) >= _SAME_RECORDS
 
     def _repeats(self, staged: Staged, supersedes: Sequence[int]) -> list[Finding]:
         """Parts with the same records under another name."""
@@ -362,16 +382,16 @@ class Intake:
 
     def _personal_order(self) -> None:
         """Personal data is said before anything else."""
-        for placed, _, added in self._placed:
-            if added and isinstance(placed, Staged):
+        for placed, _, again in self._placed:
+            if again is None and isinstance(placed, Staged):
                 placed.findings.sort(key=lambda f: f.code != "personal_data")
 
     def _check(self) -> None:
         """Refuse everything when something is remarkable (``--strict``)."""
         said = [
             (staged.source.source, f)
-            for staged, _, added in self._placed
-            if added and isinstance(staged, Staged)
+            for staged, _, again in self._placed
+            if again is None and isinstance(staged, Staged)
             for f in staged.findings
             if f.severity != "info"
         ]
@@ -420,7 +440,7 @@ class Intake:
             committed = self._committer.commit(changes, party=self._party, now=self._now, finish=finish)
             done = {c.version.dataset: c for c in committed}
         tables = tuple(self._report(*placed, done) for placed in self._placed)
-        return IntakeReport(tables, tuple(self._errors), intake_id[0] if intake_id else None)
+        return IntakeReport(tables, tuple(self._errors), intake_id[0] if intake_id else None, tuple(self._skipped))
 
     def _record_steps(self, db: Connection, changes: Sequence[Change], committed: Sequence[Committed]) -> str:
         """Record what can be undone, and give the findings their ids."""
@@ -445,20 +465,35 @@ class Intake:
                 write_findings(db, c.dataset.id, staged)
         return f"u{whole[0] if whole else 0}"
 
-    def _report(self, placed: Staged | StoredPart, draft: _Draft, added: bool, done: dict[str, Committed]) -> TableReport:
+    def _report(
+        self, placed: Staged | StoredPart, draft: _Draft, again: TableSource | None, done: dict[str, Committed]
+    ) -> TableReport:
         version = done[draft.name].version.number if draft.name in done else (draft.dataset.latest if draft.dataset else 0)
         if isinstance(placed, Staged):
-            source, layout, tally, part = placed.source.source, placed.layout, placed.tally, placed.part
-            first, last, cards, findings = placed.time_first, placed.time_last, tuple(placed.cards), tuple(placed.findings)
-            sha256 = placed.source.sha256
+            known = _known_staged(placed)
+            tally, findings = placed.tally, tuple(placed.findings)
         else:
-            card = placed.card
-            source, layout, tally, part, sha256 = card.source, card.layout, card.tally, card.index, card.sha256
-            first, last, cards, findings = card.time_first, card.time_last, placed.columns, ()
-        if not added:
-            findings = (_repeated_file(source, draft.name, tally.read),)
+            known = _known_stored(placed)
+            tally, findings = placed.card.tally, ()
+        source = known.source
+        if again is not None:
+            source = again.source
+            findings = tuple(_repeated_file(source, known.source, draft.name, tally.read))
             tally = Tally(tally.read, 0, 0, tally.read)
-        return TableReport(source, draft.name, version, part, sha256, layout, tally, first, last, cards, findings, added)
+        return TableReport(
+            source=source,
+            dataset=draft.name,
+            version=version,
+            part=known.part,
+            sha256=known.sha256,
+            layout=known.layout,
+            tally=tally,
+            time_first=known.first,
+            time_last=known.last,
+            columns=known.cards,
+            findings=findings,
+            added=again is None,
+        )
 
 
 def record_reading_steps(db: Connection, dataset: int, staged: Staged, party: str, now: datetime) -> dict[str, str]:
@@ -535,19 +570,86 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def expand(paths: Sequence[Path], errors: list[MadangError]) -> Iterator[tuple[Path, str]]:
-    """Yield the files of some paths with the name that reports show; what is not there is noted in `errors`."""
+_DOCUMENTS = frozenset(
+    [
+        ".md",
+        ".rst",
+        ".htm",
+        ".html",
+        ".pdf",
+        ".doc",
+        ".docx",
+        ".odt",
+        ".ppt",
+        ".pptx",
+        ".hwp",
+        ".hwpx",
+        ".tex",
+        ".py",
+        ".ipynb",
+        ".m",
+        ".r",
+        ".js",
+        ".css",
+        ".sh",
+        ".bat",
+        ".exe",
+        ".dll",
+        ".so",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".svg",
+        ".webp",
+        ".ico",
+        ".toml",
+        ".yaml",
+        ".yml",
+        ".ini",
+        ".cfg",
+        ".lock",
+    ]
+)
+"""Endings of files in a folder that are no tables; named outright, such a file is tried all the same."""
+
+
+@dataclass
+class Inputs:
+    """The files of an intake's paths."""
+
+    files: list[tuple[Path, str]] = field(default_factory=list)
+    """Each with the name that reports show."""
+    skipped: list[str] = field(default_factory=list)
+    errors: list[MadangError] = field(default_factory=list)
+
+
+def inputs_of(paths: Sequence[Path]) -> Inputs:
+    """Return the files of some paths in a fixed order, and what was passed over or is not there."""
+    found = Inputs()
     for path in paths:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
             if not files:
-                errors.append(_no_file("empty_folder", path, "폴더에 읽을 파일이 없어요.", "The folder holds no file to read."))
+                found.errors.append(
+                    _no_file("empty_folder", path, "폴더에 읽을 파일이 없어요.", "The folder holds no file to read.")
+                )
             for file in files:
-                yield file, unicodedata.normalize("NFC", file.relative_to(path).as_posix())
+                shown = unicodedata.normalize("NFC", file.relative_to(path).as_posix())
+                if file.suffix.lower() in _DOCUMENTS:
+                    found.skipped.append(shown)
+                else:
+                    found.files.append((file, shown))
         elif path.is_file():
-            yield path, unicodedata.normalize("NFC", path.name)
+            found.files.append((path, unicodedata.normalize("NFC", path.name)))
         else:
-            errors.append(_no_file("no_such_path", path, "그런 파일이나 폴더가 없어요.", "There is no such file or folder."))
+            found.errors.append(
+                _no_file("no_such_path", path, "그런 파일이나 폴더가 없어요.", "There is no such file or folder.")
+            )
+    return found
 
 
 def _hidden(path: Path) -> bool:
@@ -575,8 +677,18 @@ _UNSAFE = re.compile(r"[\x00-\x1f/\\:*?\"<>|#@,']+")
 
 
 def kind_of_name(source: str) -> str:
-    """The name of a source without its dates and numbers: exports of one kind share it."""
-    return _DATES_AND_NUMBERS.sub("0", unicodedata.normalize("NFC", source)).casefold()
+    """The name of a source without its dates and numbers: exports of one kind share it.
+
+    A folder keeps its numbers (``valve1``, ``valve2``) unless it is a date or number altogether (``2026-01``).
+    """
+    *folders, name = unicodedata.normalize("NFC", source).casefold().split("/")
+    kept = [f if re.search(r"[^\W\d_]", f) else "0" for f in folders]
+    return "/".join([*kept, _DATES_AND_NUMBERS.sub("0", name)])
+
+
+def place_of(path: Path) -> str:
+    """Where a file came from, as a hash: the path itself is nobody's business later."""
+    return hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
 
 
 def dataset_name(source: TableSource) -> str:
@@ -587,7 +699,7 @@ def dataset_name(source: TableSource) -> str:
     while Path(stem).suffix and len(Path(stem).suffix) <= 8 and not Path(stem).suffix[1:].isdecimal():
         stem = Path(stem).stem
     if not re.search(r"[^\W\d_]", stem) and path.parent.name:
-        stem = f"{path.parent.name}-{stem}"
+        stem = path.parent.name
     if inner:
         stem = f"{stem}-{Path(inner).stem if source.part is None else inner}"
     name = _UNSAFE.sub("_", unicodedata.normalize("NFC", stem)).strip(" ._")
@@ -691,17 +803,28 @@ def misfits(dataset: str, known: Sequence[_Known], staged: Staged) -> list[Findi
     return found
 
 
-def _repeated_file(source: str, dataset: str, rows: int) -> Finding:
-    return Finding(
+def _repeated_file(source: str, known_as: str, dataset: str, rows: int) -> Iterator[Finding]:
+    yield Finding(
         code="repeated_file",
         severity="info",
         rows=rows,
         message=Bilingual(
-            f"같은 파일이 이미 ‘{dataset}’에 있어요 ({source}). 더한 것은 없어요.",
-            f"The same file is already in “{dataset}” ({source}). Nothing was added.",
+            f"같은 파일이 이미 ‘{dataset}’에 있어요 ({known_as}). 더한 것은 없어요.",
+            f"The same file is already in “{dataset}” ({known_as}). Nothing was added.",
         ),
-        facts={"dataset": dataset, "known_as": source},
+        facts={"dataset": dataset, "known_as": known_as},
     )
+    if Path(source).name != Path(known_as).name:
+        yield Finding(
+            code="repeated_experiment",
+            severity="warning",
+            rows=rows,
+            message=Bilingual(
+                f"‘{source}’는 ‘{known_as}’와 바이트까지 같아요. 이름만 다른 같은 기록이라 한 번만 두었어요.",
+                f"“{source}” equals “{known_as}” to the byte: the same records under two names, kept once.",
+            ),
+            facts={"other": known_as, "dataset": dataset, "share": 1.0},
+        )
 
 
 def _repeated_experiment(other: str, dataset: str, rows: int, share: float) -> Finding:

@@ -33,11 +33,6 @@ _HOUR = 3_600_000_000
 DISTINCT_CAP = 1000
 """Distinct values are counted up to here; beyond it a column has `many`."""
 _SAMPLE = 8192
-_LONG_RUN = 20
-"""Equal readings in a row below this are never called stuck."""
-_RUN_FACTOR = 10
-"""A run is stuck when it is this many times longer than the column's usual longest (99th percentile of its runs)."""
-_RUNS_KEPT = 2000
 SKETCH = 256
 """Smallest record hashes kept of each part."""
 
@@ -51,137 +46,60 @@ def shift_of(times: pa.Array, zone: str, start_hour: int = SHIFT_START_HOUR) -> 
 
 
 @dataclass
-class Run:
-    """Equal readings one after the other."""
-
-    first_row: int
-    length: int
-    first_shift: int
-    last_shift: int
-
-
-@dataclass
 class ColumnProfile:
     """Counts and sums of one column (of a long table: of one tag)."""
 
     rows: int = 0
     nulls: int = 0
-    bad: int = 0
-    censored: int = 0
-    uncertain: int = 0
-    converted: int = 0
     n: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
     sums: list[float] = field(default_factory=list)
     low: float | None = None
     high: float | None = None
-    integral: bool = True
-    zeros: int = 0
-    distinct: set[Any] = field(default_factory=set)
+    distinct: set[object] = field(default_factory=set)
     many: bool = False
-    runs: list[Run] = field(default_factory=list)
-    run_lengths: Counter[int] = field(default_factory=Counter)
-    open_value: float | None = None
-    open_run: Run | None = None
-    missing_by_shift: Counter[int] = field(default_factory=Counter)
-    bad_by_shift: Counter[int] = field(default_factory=Counter)
     rows_by_shift: Counter[int] = field(default_factory=Counter)
-    down_steps: int = 0
-    up_steps: int = 0
+    missing_by_shift: Counter[int] = field(default_factory=Counter)
+    flags_by_shift: dict[str, Counter[int]] = field(default_factory=dict)
 
-    def add(self, column: pa.Array, rows: Ints, shifts: Ints | None) -> None:
+    def add(self, column: pa.Array, shifts: Ints | None) -> None:
         """Take the next values of the column, in source order."""
         self.rows += len(column)
         self.nulls += column.null_count
+        self.n += len(column) - column.null_count
         if column.null_count and shifts is not None:
-            absent = pc.is_null(column).to_numpy(zero_copy_only=False)
-            _count(self.missing_by_shift, shifts[absent])
+            _count(self.missing_by_shift, shifts[pc.is_null(column).to_numpy(zero_copy_only=False)])
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-            self._add_numbers(column, rows, shifts)
-        else:
-            self.n += len(column) - column.null_count
+            self._add_numbers(column)
         if not self.many and not pa.types.is_timestamp(column.type):
             self.distinct.update(v for v in pc.unique(column.slice(0, _SAMPLE)).to_pylist() if v is not None)
             if len(self.distinct) > DISTINCT_CAP:
                 self.many, self.distinct = True, set()
 
-    def _add_numbers(self, column: pa.Array, rows: Ints, shifts: Ints | None) -> None:
-        good = len(column) - column.null_count
-        if not good:
+    def _add_numbers(self, column: pa.Array) -> None:
+        if len(column) == column.null_count:
             return
-        self.n += good
-        values: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        if column.null_count:
-            present = ~np.isnan(values)
-            values, rows = values[present], rows[present]
-            shifts = None if shifts is None else shifts[present]
-            if not len(values):
-                return
-        self.sums.append(float(values.sum()))
-        low, high = float(values.min()), float(values.max())
+        ends = pc.min_max(column)
+        low, high = float(ends["min"].as_py()), float(ends["max"].as_py())
+        self.sums.append(float(pc.sum(column).as_py()))
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
-        self._add_runs(values, rows, shifts)
 
-    def _add_runs(self, values: Floats, rows: Ints, shifts: Ints | None) -> None:
-        steps = np.diff(values)
-        changes = np.flatnonzero(steps) + 1
-        self.up_steps += int(np.count_nonzero(steps > 0))
-        self.down_steps += int(np.count_nonzero(steps < 0))
-        starts = np.concatenate(([0], changes))
-        lengths = np.diff(np.concatenate((starts, [len(values)])))
-        if self.open_run is not None and values[0] == self.open_value:
-            self.open_run.length += int(lengths[0])
-            self.open_run.last_shift = -1 if shifts is None else int(shifts[starts[0] + lengths[0] - 1])
-            starts, lengths = starts[1:], lengths[1:]
-        if not len(starts):
-            return
-        self._close_run()
-        inner, inner_lengths = starts[:-1], lengths[:-1]
-        found, counts = np.unique(inner_lengths, return_counts=True)
-        self.run_lengths.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
-        for at in np.flatnonzero((inner_lengths >= _LONG_RUN) & (values[inner] != 0.0)):
-            start, length = int(inner[at]), int(inner_lengths[at])
-            self._keep_run(self._run(rows, shifts, start, length))
-        self.open_value = float(values[starts[-1]])
-        self.open_run = self._run(rows, shifts, int(starts[-1]), int(lengths[-1]))
+    def remark(self, flag: str, count: int, shifts: Ints | None) -> None:
+        """Count cells that carry a remark."""
+        self.flags[flag] += count
+        if shifts is not None:
+            _count(self.flags_by_shift.setdefault(flag, Counter()), shifts)
 
-    @staticmethod
-    def _run(rows: Ints, shifts: Ints | None, start: int, length: int) -> Run:
-        first = -1 if shifts is None else int(shifts[start])
-        last = -1 if shifts is None else int(shifts[start + length - 1])
-        return Run(int(rows[start]), length, first, last)
+    @property
+    def bad(self) -> int:
+        """Cells that held a code for a bad value."""
+        return self.flags[ValueFlag.BAD]
 
-    def _close_run(self) -> None:
-        if self.open_run is None:
-            return
-        self.run_lengths[self.open_run.length] += 1
-        if self.open_run.length >= _LONG_RUN and self.open_value != 0.0:
-            self._keep_run(self.open_run)
-        self.open_run = None
-
-    def _keep_run(self, run: Run) -> None:
-        self.runs.append(run)
-        if len(self.runs) > 2 * _RUNS_KEPT:
-            self.runs = sorted(self.runs, key=lambda r: -r.length)[:_RUNS_KEPT]
-
-    def stuck_runs(self) -> list[Run]:
-        """Runs of equal readings far longer than the column's own habit; none in a column that hardly moves at all."""
-        self._close_run()
-        total = sum(self.run_lengths.values())
-        if total < 20 or (len(self.distinct) < 10 and not self.many):
-            return []
-        usual, seen = 1, 0
-        for length in sorted(self.run_lengths):
-            seen += self.run_lengths[length]
-            usual = length
-            if seen >= 0.99 * total:
-                break
-        if usual >= _LONG_RUN:
-            # Long runs are the habit here: a set point or a state, whatever its name says.
-            longest = sorted(self.run_lengths)[: max(1, int(len(self.run_lengths) * 0.9))]
-            usual = max(longest)
-        limit = max(_LONG_RUN, _RUN_FACTOR * usual)
-        return sorted((r for r in self.runs if r.length >= limit), key=lambda r: r.first_row)
+    @property
+    def stuck(self) -> int:
+        """Cells whose value did not move for longer than the sensor's noise allows."""
+        return self.flags[ValueFlag.STUCK]
 
     @property
     def stats(self) -> ColumnStats | None:
@@ -220,14 +138,14 @@ class TableProfile:
         self.rows += batch.num_rows
         rows: Ints = batch.column(ROW).to_numpy()
         shifts = self._clock(batch)
+        tags: Tags | None = None
         if self.long is None:
             for name in batch.schema.names:
                 if not name.startswith("_"):
-                    self.columns.setdefault(name, ColumnProfile()).add(batch.column(name), rows, shifts)
-            names: Tags | None = None
+                    self.columns.setdefault(name, ColumnProfile()).add(batch.column(name), shifts)
         else:
-            names = self._add_long(batch, self.long, rows, shifts)
-        self._add_flags(flags, rows, shifts, names)
+            tags = self._add_long(batch, self.long, shifts)
+        self._add_flags(flags, rows, shifts, tags)
         self._fingerprint(batch)
 
     def _clock(self, batch: pa.RecordBatch) -> Ints | None:
@@ -249,48 +167,51 @@ class TableProfile:
         _count(self.instants_by_shift, shift_of(instants, self.zone, self.shift_start))
         return shifts
 
-    def _add_long(self, batch: pa.RecordBatch, long: LongColumns, rows: Ints, shifts: Ints | None) -> Tags:
+    def _add_long(self, batch: pa.RecordBatch, long: LongColumns, shifts: Ints | None) -> Tags:
         tags = batch.column(long.tag).cast(pa.string()).fill_null("").dictionary_encode()
         codes: Ints = tags.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         order = np.argsort(codes, kind="stable")
         bounds = np.searchsorted(codes[order], np.arange(len(tags.dictionary) + 1))
         values = batch.column(long.value).take(pa.array(order))
-        sorted_rows = rows[order]
         sorted_shifts = None if shifts is None else shifts[order]
         names = tags.dictionary.to_pylist()
         for code, name in enumerate(names):
             low, high = int(bounds[code]), int(bounds[code + 1])
             column = self.columns.setdefault(name, ColumnProfile())
             part = None if sorted_shifts is None else sorted_shifts[low:high]
-            column.add(values.slice(low, high - low), sorted_rows[low:high], part)
+            column.add(values.slice(low, high - low), part)
             if part is not None:
                 _count(column.rows_by_shift, part)
+        if self.time_column is not None and self.time_column in batch.schema.names:
+            self.columns.setdefault(self.time_column, ColumnProfile()).add(batch.column(self.time_column), shifts)
         return names, codes
 
     def _add_flags(self, flags: pa.RecordBatch, rows: Ints, shifts: Ints | None, tags: Tags | None) -> None:
-        if not flags.num_rows:
+        """Count remarks by column and kind; a remark on a record that is not in the chunk has no shift and no tag."""
+        if not flags.num_rows or not len(rows):
             return
         flagged: Ints = flags.column("row").to_numpy()
         order = np.argsort(rows, kind="stable")
-        at = order[np.clip(np.searchsorted(rows, flagged, sorter=order), 0, max(len(rows) - 1, 0))] if len(rows) else None
-        names: list[str] = flags.column("column").to_pylist()
-        for index, (name, flag) in enumerate(zip(names, flags.column("flag").to_pylist(), strict=True)):
-            place = None if at is None or rows[at[index]] != flagged[index] else int(at[index])
-            if tags is not None:
-                if place is None or self.long is None or name != self.long.value:
+        place = order[np.minimum(np.searchsorted(rows, flagged, sorter=order), len(rows) - 1)]
+        here = rows[place] == flagged
+        columns = flags.column("column").dictionary_encode()
+        kinds = flags.column("flag").dictionary_encode()
+        column_of = columns.indices.to_numpy(zero_copy_only=False)
+        kind_of = kinds.indices.to_numpy(zero_copy_only=False)
+        for code, name in enumerate(columns.dictionary.to_pylist()):
+            for kind, flag in enumerate(kinds.dictionary.to_pylist()):
+                mine = place[here & (column_of == code) & (kind_of == kind)]
+                if not len(mine):
                     continue
-                name = tags[0][tags[1][place]]
-            column = self.columns.setdefault(name, ColumnProfile())
-            if flag == ValueFlag.BAD:
-                column.bad += 1
-                if shifts is not None and place is not None:
-                    column.bad_by_shift[int(shifts[place])] += 1
-            elif flag == ValueFlag.CENSORED:
-                column.censored += 1
-            elif flag == ValueFlag.UNCERTAIN:
-                column.uncertain += 1
-            elif flag == ValueFlag.CONVERTED:
-                column.converted += 1
+                if tags is None or self.long is None or name != self.long.value:
+                    self._remark(name, flag, mine, shifts)
+                    continue
+                for tag in np.unique(tags[1][mine]):
+                    self._remark(tags[0][tag], flag, mine[tags[1][mine] == tag], shifts)
+
+    def _remark(self, name: str, flag: str, places: Ints, shifts: Ints | None) -> None:
+        column = self.columns.setdefault(name, ColumnProfile())
+        column.remark(flag, len(places), None if shifts is None else shifts[places])
 
     def _fingerprint(self, batch: pa.RecordBatch) -> None:
         """Keep the smallest hashes of the records' values, whatever the order and names of columns; times do not count."""
@@ -339,15 +260,6 @@ class TableProfile:
 
     def shift_document(self) -> bytes:
         """Counts by shift as compressed JSON: what `shift_quality` needs later."""
-        stuck: dict[str, Counter[int]] = {}
-        for name, column in self.columns.items():
-            counted: Counter[int] = Counter()
-            for run in column.stuck_runs():
-                shifts = range(run.first_shift, run.last_shift + 1) if run.first_shift >= 0 else range(0)
-                for shift in shifts:
-                    counted[shift] += max(1, run.length // max(1, len(shifts)))
-            if counted:
-                stuck[name] = counted
         document = {
             "rows": _by_text(self.rows_by_shift),
             "instants": _by_text(self.instants_by_shift),
@@ -360,8 +272,8 @@ class TableProfile:
             "columns": {
                 name: {
                     "missing": _by_text(c.missing_by_shift),
-                    "bad": _by_text(c.bad_by_shift),
-                    "stuck": _by_text(stuck.get(name, Counter())),
+                    "bad": _by_text(c.flags_by_shift.get(ValueFlag.BAD, {})),
+                    "stuck": _by_text(c.flags_by_shift.get(ValueFlag.STUCK, {})),
                     "rows": _by_text(c.rows_by_shift),
                     "distinct": None if c.many else len(c.distinct),
                     "total": c.rows,

@@ -42,6 +42,8 @@ class IntakeReport:
     """Inputs that could not be read, while others could."""
     id: str | None
     """To hand to ``undo``; None when nothing was added."""
+    skipped: tuple[str, ...] = ()
+    """Files of folders that are documents, programs or pictures, not tables."""
 
     def document(self) -> dict[str, Json]:
         """Return the fields of ``intake/1`` (without the envelope that a face adds)."""
@@ -49,6 +51,7 @@ class IntakeReport:
             "intake": self.id,
             "tables": [_table(t) for t in self.tables],
             "errors": [e.document() for e in self.errors],
+            "skipped": [*self.skipped],
         }
 
 

@@ -91,6 +91,7 @@ def reread(
     staged.source = replace(source_of(part, path), format=staged.layout.format)
     staged.object = part.object
     staged.origin = part.origin
+    staged.place = part.place
     return staged
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from madang.library._cards import PART, ColumnCard
 from madang.library._catalogue import FLAGS_SCHEMA, QUARANTINE_SCHEMA, StoredColumns, cell_type
 from madang.library._lake import PartWriter, StoredFile, conform
 from madang.library._meaning import Proposer, converted, converted_by_tag, scaling
+from madang.library._personal_watch import PersonalWatch, preamble_findings
 from madang.library._profile import ColumnProfile, TableProfile
-from madang.plant import Bilingual, Finding, Role
+from madang.plant import Finding
 
 
 class TableFiles(Protocol):
@@ -53,6 +54,8 @@ class Staged:
     flag_count: int
     folder: Path = Path()
     object: str = ""
+    place: str = ""
+    """Where the file came from, see `StoredPart.place`."""
     origin: int = 0
     """First reading of this table, when it is read again."""
     time_first: datetime | None = None
@@ -116,6 +119,7 @@ def stage(
         PartWriter(folder / "quarantine", f"p{part:08d}", part),
     )
     meaning = _Meaning(layout, propose, decide)
+    personal = PersonalWatch()
     flag_count = 0
     try:
         with _Behind(streams) as behind:
@@ -128,6 +132,8 @@ def stage(
                 if chunk.quarantine.num_rows:
                     behind.put("quarantine", _with_part(chunk.quarantine, part, QUARANTINE_SCHEMA))
                 profile.add(rows, chunk.flags)
+                personal.look(rows)
+                personal.look_aside(chunk.quarantine)
                 if progress is not None:
                     progress(reader.tally.read)
         records, flags, quarantine = streams.close()
@@ -155,7 +161,8 @@ def stage(
         time_last=_instant(profile.time_high),
         shifts=profile.shift_document(),
     )
-    staged.findings.extend(_stuck_findings(staged))
+    staged.findings.extend(personal.findings())
+    staged.findings.extend(preamble_findings(reader.source, layout))
     return staged
 
 
@@ -261,31 +268,8 @@ def _with_part(batch: pa.RecordBatch, part: int, schema: pa.Schema | None = None
 def _counted(card: ColumnCard, profile: ColumnProfile | None) -> ColumnCard:
     if profile is None:
         return card
-    moves = card.role in (Role.ACTUAL, Role.RESULT, Role.TARGET_CANDIDATE, Role.UNKNOWN)
-    stuck = sum(run.length for run in profile.stuck_runs()) if moves else 0
-    return replace(
-        card, missing=max(0, profile.nulls - profile.bad), bad=profile.bad, stuck=stuck, stats=profile.stats, quality=None
-    )
-
-
-def _stuck_findings(staged: Staged) -> Iterator[Finding]:
-    said = {f.column for f in staged.findings if f.code == "stuck_values"}
-    for card in staged.cards:
-        if card.stuck == 0 or card.name in said:
-            continue
-        runs = staged.profile.columns[card.name].stuck_runs()
-        yield Finding(
-            code="stuck_values",
-            severity="warning",
-            rows=card.stuck,
-            message=Bilingual(
-                f"‘{card.name}’ 값이 {len(runs)}번 오래 멈춰 있었어요 (모두 {card.stuck}행). 값은 그대로 두었어요.",
-                f"“{card.name}” did not move for long, {len(runs)} time(s) ({card.stuck} rows). The values were kept as they are.",
-            ),
-            examples=tuple(run.first_row for run in runs[:10]),
-            column=card.name,
-            facts={"runs": [[run.first_row, run.length] for run in runs[:50]]},
-        )
+    missing = max(0, profile.nulls - profile.bad)
+    return replace(card, missing=missing, bad=profile.bad, stuck=profile.stuck, stats=profile.stats, quality=None)
 
 
 def _instant(ticks: int | None) -> datetime | None:
