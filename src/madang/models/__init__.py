@@ -34,12 +34,15 @@ from madang.models._words import (
 if TYPE_CHECKING:
     from madang.models._assemble import frame_from_arrow, frame_of
     from madang.models._model import SavedModel
+    from madang.models._predict import Predicted, predict
     from madang.models._study import Study, study
 
 _LATE = {
     "study": "_study",
     "Study": "_study",
     "SavedModel": "_model",
+    "Predicted": "_predict",
+    "predict": "_predict",
     "frame_of": "_assemble",
     "frame_from_arrow": "_assemble",
 }
@@ -56,6 +59,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute is of an
 
 
 __all__ = [
-    "Availability", "CandidateResult", "Cause", "Drift", "Frame", "LeakFinding", "Metric", "SavedModel", "Score", "Series", "Span", "Study",
-    "StudyRequest", "Task", "Verdict", "Worth", "frame_from_arrow", "frame_of", "parse_span", "study",
+    "Availability", "CandidateResult", "Cause", "Drift", "Frame", "LeakFinding", "Metric", "Predicted", "SavedModel", "Score", "Series", "Span", "Study",
+    "StudyRequest", "Task", "Verdict", "Worth", "frame_from_arrow", "frame_of", "parse_span", "predict", "study",
 ]  # fmt: skip

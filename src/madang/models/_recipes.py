@@ -102,11 +102,12 @@ def row_recipes(
     if timing is not None:
         numeric = [s for s in (*own, *past) if not s.categorical][: 30 if rows < 50_000 else 20]
         backs = [float(k) for k in (1, 2, 3, 6, 12) if k <= longest]
-        recent = [Feature("lag", s.name, span=k * timing.step) for s in numeric for k in backs]
+        # Neighbours in a list of pieces share no process; in a series that is sampled they do.
+        lasting = [s for s in numeric if timing.timed or _persists(s)]
+        recent = [Feature("lag", s.name, span=k * timing.step) for s in lasting for k in backs]
         rolled = [
-            Feature("roll", s.name, span=w * timing.step, stat="mean") for s in numeric for w in (4.0, 12.0) if w <= longest
+            Feature("roll", s.name, span=w * timing.step, stat="mean") for s in lasting for w in (4.0, 12.0) if w <= longest
         ]
-        [f for f in _calendar(timing) if f.stat in ("hour", "shift", "weekday")]
         if timing.returns:
             results = [Feature("result", code=float(k)) for k in (0, 1, 2)]
             results += [Feature("results", code=float(n), stat="median") for n in (5, 25)]
@@ -194,7 +195,7 @@ def _pairs(numeric: Sequence[Series]) -> list[Feature]:
     few = len(numeric) <= PAIRED_UP_TO
     for place, a in enumerate(numeric):
         for b in numeric[place + 1 :]:
-            alike = a.kind is b.kind and a.kind is not Kind.UNKNOWN
+            alike = a.kind is b.kind and (a.kind is not Kind.UNKNOWN or (few and a.unit == b.unit and _same_scale(a, b)))
             twins = _stem(a.name) == _stem(b.name) and _stem(a.name) != ""
             physical = (a.kind, b.kind) in _PHYSICS or (b.kind, a.kind) in _PHYSICS
             if few or physical:
@@ -206,6 +207,24 @@ def _pairs(numeric: Sequence[Series]) -> list[Feature]:
             if twins and not few:
                 made.append(Feature("ratio", a.name, b.name))
     return made[:120]
+
+
+def _persists(series: Series) -> bool:
+    """Whether a reading is much closer to the one before it than to the tenth before it."""
+    level = series.values[np.isfinite(series.values)]
+    if len(level) < 40 or level.min() == level.max():
+        return False
+    steps, far = np.diff(level), level[10:] - level[:-10]
+    return float(np.mean(steps**2)) < 0.5 * float(np.mean(far**2))
+
+
+def _same_scale(a: Series, b: Series) -> bool:
+    """Whether two columns of unknown kind hold numbers of one size, so that their difference may mean something."""
+    x, y = a.values[np.isfinite(a.values)], b.values[np.isfinite(b.values)]
+    if not len(x) or not len(y):
+        return False
+    apart = abs(float(np.median(x)) - float(np.median(y)))
+    return apart <= 0.2 * max(abs(float(np.median(x))), abs(float(np.median(y))))
 
 
 _ENDS = re.compile(

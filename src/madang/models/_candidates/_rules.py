@@ -60,8 +60,10 @@ class RuleList(Learner):
         left = np.ones(len(target), dtype=bool)
         self.rules, answers = [], []
         least = max(5, len(target) // 1000) if classes else max(10, len(target) // 50)
+        # Of two classes the rarer one is what rules look for: a rule for the ordinary row tells a shift leader nothing.
+        towards = int(np.argmin(wanted.sum(axis=0))) if classes == 2 else None
         for _ in range(MOST_RULES):
-            rule = _best_rule(bins, limits, wanted, left, least)
+            rule = _best_rule(bins, limits, wanted, left, least, towards)
             if rule is None:
                 break
             covered = left.copy()
@@ -157,6 +159,7 @@ def _scan(
     within: NDArray[np.bool_],
     left: NDArray[np.bool_],
     least: int,
+    towards: int | None,
 ) -> list[tuple[float, Condition]]:
     """Score the best limit of every feature and direction, for rows `within` against the others of `left`."""
     rows = wanted[within]
@@ -179,6 +182,7 @@ def _scan(
             if not ok.any():
                 continue
             apart = s / np.maximum(n, 1)[:, None] - (sum_left - s) / np.maximum(rest, 1)[:, None]
+            ok = ok if towards is None else ok & (apart[:, towards] > 0)
             gain = np.where(ok, n * rest / n_left * np.sum(apart**2, axis=1), -1.0)
             best = int(np.argmax(gain))
             found.append((float(gain[best]), Condition(feature, above, float(cuts[best]))))
@@ -186,16 +190,21 @@ def _scan(
 
 
 def _best_rule(
-    bins: NDArray[np.int64], limits: list[FloatArray], wanted: FloatArray, left: NDArray[np.bool_], least: int
+    bins: NDArray[np.int64],
+    limits: list[FloatArray],
+    wanted: FloatArray,
+    left: NDArray[np.bool_],
+    least: int,
+    towards: int | None,
 ) -> tuple[Condition, ...] | None:
-    singles = _scan(bins, limits, wanted, left, left, least)
+    singles = _scan(bins, limits, wanted, left, left, least, towards)
     if not singles:
         return None
     best_gain = singles[0][0]
     best: tuple[Condition, ...] = (singles[0][1],)
     for gain, first in singles[:10]:
         within = left & _holds(bins, limits, first)
-        for pair_gain, second in _scan(bins, limits, wanted, within, left, least)[:1]:
+        for pair_gain, second in _scan(bins, limits, wanted, within, left, least, towards)[:1]:
             # A second condition has to earn its place.
             if pair_gain > 1.1 * max(best_gain, gain) and second.feature != first.feature:
                 best_gain, best = pair_gain, (first, second)

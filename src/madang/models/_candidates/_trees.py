@@ -14,6 +14,10 @@ from madang.models._features import Matrix
 from madang.models._frame import FloatArray
 
 THREADS = 2
+FEWEST_TO_STOP = 60
+"""Held-out rows of every class needed to find the number of rounds."""
+SMALL = 3_000_000
+"""Cells up to which one thread learns: below, waiting for the other thread costs more than it brings."""
 
 
 class Trees(Learner):
@@ -65,9 +69,12 @@ class Trees(Learner):
     def _fit_one(self, features: Matrix, target: FloatArray, seen: NDArray[np.bool_], repeat: int, seed: int) -> str:
         import lightgbm
 
-        settings = self._settings(len(target), repeat, seed)
+        settings = self._settings(features.size, len(target), repeat, seed)
         rounds = self._most
-        if 0 < seen.sum() < len(target) and (not self._classes or len(np.unique(target[seen])) > 1):
+        if self._classes and np.bincount(target[~seen].astype(np.int64), minlength=self._classes).min() < FEWEST_TO_STOP:
+            # So few held-out cases of a class would stop the rounds by chance.
+            rounds = min(self._most, int(16.0 / self._rate))
+        elif 0 < seen.sum() < len(target):
             learn = lightgbm.Dataset(features[seen], target[seen], params=settings)
             judge = lightgbm.Dataset(features[~seen], target[~seen], reference=learn, params=settings)
             stop = lightgbm.early_stopping(max(30, self._most // 12), verbose=False)
@@ -76,15 +83,15 @@ class Trees(Learner):
         booster = lightgbm.train(settings, lightgbm.Dataset(features, target, params=settings), num_boost_round=rounds)
         return str(booster.model_to_string(num_iteration=-1))
 
-    def _settings(self, rows: int, repeat: int, seed: int) -> dict[str, Json]:
+    def _settings(self, cells: int, rows: int, repeat: int, seed: int) -> dict[str, Json]:
         classes = self._classes
         objective = "multiclass" if classes > 2 else "binary" if classes else "l1" if self._absolute else "l2"
         leaves = self._leaves * 2 if repeat % 2 else self._leaves
         settings: dict[str, Json] = {
             "objective": objective, "learning_rate": self._rate, "num_leaves": max(4, min(leaves, rows // 25 + 4)),
-            "min_data_in_leaf": int(np.clip(rows // 400, 5, 40)), "lambda_l2": 2.0, "feature_fraction": 0.8 if repeat % 2 else 0.5,
+            "min_data_in_leaf": 5 if classes else int(np.clip(rows // 400, 5, 40)), "lambda_l2": 2.0, "feature_fraction": 0.8 if repeat % 2 or classes else 0.5,
             "bagging_fraction": 0.8, "bagging_freq": 1, "extra_trees": bool(repeat % 2), "max_bin": 127, "seed": seed + 101 * repeat,
-            "deterministic": True, "force_row_wise": True, "num_threads": THREADS, "verbosity": -1,
+            "deterministic": True, "force_row_wise": True, "num_threads": 1 if cells < SMALL else THREADS, "verbosity": -1,
         }  # fmt: skip
         if classes > 2:
             settings["num_class"] = classes
@@ -99,7 +106,7 @@ class Trees(Learner):
         """Return the mean over the repeats."""
         total: FloatArray | None = None
         for booster in self._boosters:
-            made = np.asarray(booster.predict(features, num_threads=THREADS), dtype=np.float64)  # type: ignore[attr-defined]
+            made = np.asarray(booster.predict(features, num_threads=1 if features.size < SMALL else THREADS), dtype=np.float64)  # type: ignore[attr-defined]
             total = made if total is None else total + made
         if total is None:
             raise ValueError("trees are asked before they were fitted")
