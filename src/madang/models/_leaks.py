@@ -36,6 +36,8 @@ from madang.plant import Bilingual, Kind, Role, Severity
 
 _NEAR: Final = 0.995
 """R² (or error reduction) of one column from which it is asked whether it is known in time."""
+_PARTED: Final = 0.994
+"""2 AUC - 1 from which the same is asked of a class (AUC 0.997)."""
 _ELECTRIC: Final = frozenset(
     {
         Kind.ACTIVE_POWER, Kind.REACTIVE_POWER, Kind.APPARENT_POWER, Kind.ELECTRIC_ENERGY, Kind.REACTIVE_ENERGY,
@@ -155,7 +157,7 @@ def _running_number(view: View, series: Series, x: FloatArray, order: OrderTest)
     steps = np.diff(known)
     rising = n > 2 and bool(np.all(steps > 0) or np.all(steps < 0))
     even = rising and float(np.std(steps)) <= 0.5 * abs(float(np.mean(steps)))
-    full = whole and float(np.ptp(known)) <= 1.1 * n
+    full = whole and float(np.ptp(known)) <= 1.5 * n
     named = says_identifier(series.name) or series.role is Role.IDENTIFIER or series.kind is Kind.IDENTIFIER
     by_value = order_of(view.y[np.isfinite(x)][np.argsort(known, kind="stable")], bool(view.classes), view.seed)
     measured = series.unit is not None and not named
@@ -187,6 +189,13 @@ def _made(series: Series, made: Made) -> LeakFinding:
             series, "target_derived", "stop", "dropped",
             f"목표를 더해 온 값(누적·누적평균)이라서 한 행의 차이가 목표와 같아요({score}, 학습 구간)",
             f"is a running sum or mean of the target: its steps are the target ({score}, training rows)",
+        )  # fmt: skip
+    if made.origin == "shape":
+        return _finding(
+            series, "target_derived", "stop", "dropped",
+            f"이 행의 목표나 뒤의 목표로 계산한 값(중앙값·최대·최소·산포·변화율, {made.rows}행)이에요({score}, 학습 구간)",
+            f"is computed from {made.rows} rows of the target that include this row or later ones (a median, extreme, spread or "
+            f"rate of change; {score}, training rows)",
         )  # fmt: skip
     return _finding(
         series, "target_derived", "stop", "dropped",
@@ -346,8 +355,8 @@ def _near(view: View, series: Series, found: Strength) -> LeakFinding | None:
             series, "file_name", "warning", "dropped",
             f"파일 이름이 목표를 알려 줘요({ko})", f"is the name of a file and tells the target ({en})",
         )  # fmt: skip
-    limit = 0.9 if view.classes else _NEAR
-    if found.score < limit:
+    clear = found.score >= 0.9 or abs(found.concordance) >= _PARTED if view.classes else found.score >= _NEAR
+    if not clear:
         return None
     return _finding(
         series, "consequence", "warning", "asked",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,9 +14,11 @@ from madang.models._leaks_view import View, block_of
 _REACH: Final = 8
 _FEWEST: Final = 120
 _SAME: Final = 0.9995
+_SHAPED: Final = 4_000
+"""Rows that medians, extremes and spreads are compared on."""
 _WIDTHS: Final = (*range(2, 41), 48, 50, 60, 72, 96, 100, 120, 144, 168, 192, 200, 240, 288, 336)
 
-Origin = Literal["shift_past", "shift_future", "window", "past_window", "sum"]
+Origin = Literal["shift_past", "shift_future", "window", "past_window", "sum", "shape"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Windows:
     """The same with zeros for NaN and of length 1."""
     places: tuple[tuple[int, int, int], ...]
     """Width, first and last row relative to the present."""
+    shapes: tuple[tuple[int, FloatArray], ...]
+    """Medians, extremes, spreads and rates of change of the last rows of the target, with their widths."""
     shifts: FloatArray
     """The centred target from `_REACH` rows before to `_REACH` rows after, shape (row, shift); zeros outside."""
 
@@ -68,7 +72,7 @@ def made_from_target(x: FloatArray, view: View, windows: Windows) -> Made | None
     averaged = _average(x, known, windows)
     if averaged is not None:
         return averaged
-    return _linear_window(x, known, y, windows)
+    return _shaped(x, y, windows) or _linear_window(x, known, y, windows)
 
 
 def target_windows(view: View) -> Windows:
@@ -76,7 +80,7 @@ def target_windows(view: View) -> Windows:
     y = view.y
     n = len(y)
     if not view.contiguous or n < _FEWEST or view.classes > 2:
-        return Windows(np.empty((n, 0)), np.empty((n, 0)), (), np.empty((n, 0)))
+        return Windows(np.empty((n, 0)), np.empty((n, 0)), (), (), np.empty((n, 0)))
     sums = np.concatenate([[0.0], np.cumsum(y - y.mean())])
     at = np.arange(n)
     columns: list[FloatArray] = []
@@ -95,7 +99,8 @@ def target_windows(view: View) -> Windows:
     unit /= np.sqrt((unit**2).sum(axis=0)) + 1e-300
     padded = np.concatenate([np.zeros(_REACH), y - y.mean(), np.zeros(_REACH)])
     shifts = np.stack([padded[k : k + n] for k in range(2 * _REACH + 1)], axis=1)
-    return Windows(values, unit, tuple(places), shifts)
+    shapes = () if view.classes else tuple(_shapes(y[-_SHAPED:]))
+    return Windows(values, unit, tuple(places), shapes, shifts)
 
 
 def _correlation(a: FloatArray, b: FloatArray) -> float:
@@ -177,6 +182,36 @@ def _average(x: FloatArray, known: BoolArray, windows: Windows) -> Made | None:
     if score < 0.99:
         return None
     return Made("window" if last >= 0 else "past_window", score, width)
+
+
+def _shapes(y: FloatArray) -> Iterator[tuple[int, FloatArray]]:
+    """What people compute over a few rows, each at every place that includes this row or a later one."""
+    from scipy.ndimage import maximum_filter1d, median_filter, minimum_filter1d
+
+    before = np.concatenate([[np.nan], y[:-1]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(np.abs(before) > 1e-12, y / before, np.nan)
+    yield 2, rate
+    yield 2, np.concatenate([rate[1:], [np.nan]])
+    for width in (3, 5, 7, 9, 10, 12, 24):
+        for origin in sorted({-(width // 2), 0, (width - 1) // 2}):
+            yield width, median_filter(y, width, origin=origin, mode="nearest")
+            yield width, maximum_filter1d(y, width, origin=origin, mode="nearest")
+            yield width, minimum_filter1d(y, width, origin=origin, mode="nearest")
+        sums = np.convolve(y, np.ones(width), "valid"), np.convolve(y * y, np.ones(width), "valid")
+        spread = np.sqrt(np.maximum(sums[1] / width - (sums[0] / width) ** 2, 0.0))
+        for first in sorted({0, (width - 1) // 2, width - 1}):
+            yield width, np.concatenate([np.full(first, np.nan), spread, np.full(width - 1 - first, np.nan)])
+
+
+def _shaped(x: FloatArray, y: FloatArray, windows: Windows) -> Made | None:
+    recent = x[-_SHAPED:]
+    at_home = _correlation(recent, y[-_SHAPED:]) ** 2
+    for width, shape in windows.shapes:
+        score = _correlation(recent, shape) ** 2
+        if score >= 0.995 and score > at_home + 0.2 * (1 - at_home):
+            return Made("shape", score, width)
+    return None
 
 
 def _linear_window(x: FloatArray, known: BoolArray, y: FloatArray, windows: Windows) -> Made | None:

@@ -83,8 +83,8 @@ def strength(x: FloatArray, y: FloatArray, classes: int, categorical: bool, gene
     coarse = categorical or len(levels) <= min(_LEVELS, n // 10)
     if classes:
         score = _error_reduction(x, y, classes, coarse, generator)
-        auc = 2.0 * auc_of(y == y.max(), x) - 1.0 if classes == 2 and not categorical else 0.0
-        return Strength(score, score >= 0.97 or (abs(auc) >= 0.9999 and score >= 0.9), n, auc)
+        auc, cases = (0.0, 0) if categorical else _best_auc(x, y, classes)
+        return Strength(score, score >= 0.97 or (abs(auc) >= 0.9998 and cases >= 40), n, auc if cases >= 10 else 0.0)
     if categorical:
         score = _level_fit(x, y)
         ranked = _rank_levels(x, y)
@@ -95,8 +95,21 @@ def strength(x: FloatArray, y: FloatArray, classes: int, categorical: bool, gene
     spread = float(np.std(y))
     equal = float(np.mean(np.abs(x - y) <= 1e-9 * np.maximum(1.0, np.abs(y))))
     same = abs(float(x.mean() - y.mean())) < 0.1 * spread and 0.85 < float(np.std(x)) / max(spread, 1e-300) < 1.18
-    exact = equal >= 0.9 or score >= 0.9995 or (abs(gamma) >= 0.9995 and len(levels) >= 3)
+    parted = len(levels) >= 3 or min(int(np.sum(x == v)) for v in levels) >= 10
+    exact = equal >= 0.9 or score >= 0.999 or (abs(gamma) >= 0.9995 and parted)
     return Strength(score, exact, n, gamma, equal, same)
+
+
+def _best_auc(x: FloatArray, y: FloatArray, classes: int) -> tuple[float, int]:
+    """The clearest separation of one class from the rest: 2 AUC - 1 with its sign, and the cases of that class."""
+    best = (0.0, 0)
+    for code in range(1 if classes == 2 else 0, classes):
+        mark = y == code
+        cases = int(min(mark.sum(), len(y) - mark.sum()))
+        value = 2.0 * auc_of(mark, x) - 1.0
+        if cases >= 5 and abs(value) > abs(best[0]):
+            best = (value, cases)
+    return best
 
 
 def block_of(n: int, blocks: int = _BLOCKS) -> IntArray:
