@@ -23,6 +23,7 @@ from madang.connect._discover import Skipped, find_tables, open_bytes
 from madang.connect._openers import open_cells
 from madang.connect._tables import TableSource
 from madang.errors import InputError
+from tests.connect.old_workbook import Rows, old_workbook
 
 
 def _sources(*paths: Path) -> dict[str, TableSource]:
@@ -468,3 +469,16 @@ def test_the_gateway_file_of_the_sample_data_is_read_with_its_units(shared_data:
     assert len(rows) == expected["rows"]
     megajoules = [cell for row in rows if isinstance(cell := row[place], int | float)]
     assert sum(megajoules) / 3.6 == pytest.approx(expected["sum_energy_kWh"], abs=0.01)
+
+
+def test_old_workbooks_are_read_with_merged_cells_and_hidden_sheets(tmp_path: Path) -> None:
+    rows: Rows = [["로트", "온도", None], [None, "상부", "하부"], ["007", 750.0, 751.5], ["008", 752.0, 753.0], ["009", 752.5, 751.0]]
+    merges = {"성적서": [(0, 1, 0, 2), (0, 0, 1, 0)]}
+    data = old_workbook({"성적서": rows, "숨김": [["a", "b"], [1.0, 2.0], [3.0, 4.0]]}, merges, hidden="숨김")
+    (tmp_path / "lab.xls").write_bytes(data)
+    found = _sources(tmp_path / "lab.xls")
+    assert [(source.source, source.format) for source in found.values()] == [("lab.xls#성적서", "xls"), ("lab.xls#숨김", "xls")]
+    lab = open_cells(found["lab.xls#성적서"])
+    assert lab.header_rows == 2
+    assert _rows(lab)[:3] == [["로트", "온도", "온도"], ["로트", "상부", "하부"], ["007", 750, 751.5]]
+    assert "hidden_sheet" in _codes(open_cells(found["lab.xls#숨김"]))

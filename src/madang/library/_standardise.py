@@ -96,12 +96,14 @@ class _Values:
 
 _FEW = 50
 _MANY_ROWS = 20
+_ENOUGH = 20_000
+"""Values that are looked at; more would not change what they look like."""
 
 
 def _look(values: pa.Array | None) -> _Values:
     if values is None or len(values) == 0:
         return _Values()
-    good = values.drop_null()
+    good = values.drop_null().slice(0, _ENOUGH)
     if len(good) == 0:
         return _Values()
     if pa.types.is_temporal(good.type):
