@@ -167,7 +167,7 @@ def simulate_kiln(
     amplitude = _amplitudes(chosen, drivers, zone, port)
     plant = _fire(plan, drivers, chosen, amplitude, zone, port, rng)
     true, effects = _residual(plan, drivers, plant, chosen, amplitude, zone, port)
-    quality = _qualities(plan, plant, true, rng)
+    quality = _qualities(plan, drivers, plant, true, rng)
     share = float(np.mean(np.abs(quality["residual"] - TARGET_CENTRE) <= TOLERANCE))
     variance = float(np.var(quality["residual"]))
     truth = KilnTruth(
@@ -627,11 +627,12 @@ def _passage(plan: _Plan, travelled: FloatArray) -> FloatArray:
     return np.asarray(np.interp(borders, travelled, plan.grid), dtype=np.float64)
 
 
-def _qualities(plan: _Plan, plant: _Plant, true: FloatArray, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+def _qualities(
+    plan: _Plan, drivers: _Drivers, plant: _Plant, true: FloatArray, rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
     """Return what the laboratory reports of each lot; adds the common causes to `true` in place."""
     lots = len(plan.charge)
-    raws = int(plan.raw.max()) + 1
-    true += COMMON_LOT * rng.standard_normal(lots) + (COMMON_RAW * rng.standard_normal(raws))[plan.raw]
+    true += COMMON_LOT * rng.standard_normal(lots) + COMMON_RAW * drivers.unmeasured[plan.raw]
     residual = true + COMMON_LAB * rng.standard_normal(lots)
     lioh = residual * (0.62 + 0.03 * rng.standard_normal(lots))
     crystallite = crystallite_size(plant.powder, PROFILE_STEP, start=60.0, **GROWTH)
