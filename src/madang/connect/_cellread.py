@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import islice
@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from madang.connect._cells import Cell, CellTable, UnreadRow
+from madang.connect._discover import open_bytes
+from madang.connect._encoding import find_encoding
 from madang.connect._layouts import columns_for, found_by_learning, unique_names, with_learned
 from madang.connect._learn import Learned, Sample, learn
 from madang.connect._read import Reader, rules_of
@@ -57,7 +59,7 @@ def open_given(
     """
     if template is not None:
         return _with_template(source, cells, options, template)
-    head = list(islice(cells.rows(), _HEAD_ROWS))
+    head = _head(cells)
     shape = _shape_of(cells, head)
     names = unique_names(shape.names)
     sample = Sample(names, list(_some(cells, shape)))
@@ -70,12 +72,24 @@ def open_given(
         layout = replace(base, columns=columns, details={**base.details, **details})
     else:
         layout = Layout(
-            source.format, columns, preamble_lines=shape.preamble, header_rows=shape.header_rows, units_row=shape.units_row,
+            source.format, columns, "nested" if cells.details.get("nested") else "wide", preamble_lines=shape.preamble, header_rows=shape.header_rows, units_row=shape.units_row,
             details=details,
         )  # fmt: skip
     layout = with_learned(layout, learned, options)
     by_learning = found_by_learning(learned, layout)
     return _reader(source, cells, shape, layout, options, lambda: (*cells.findings, *by_learning()))
+
+
+def _head(cells: CellTable) -> list[list[Cell]]:
+    return [row for row in islice(cells.rows(), _HEAD_ROWS) if not isinstance(row, UnreadRow)]
+
+
+def _encoding_of(source: TableSource) -> str | None:
+    """Return the encoding of a container that is text inside."""
+    if source.format not in ("json", "jsonl"):
+        return None
+    with open_bytes(source) as stream:
+        return find_encoding([stream.read(1 << 20)]).name
 
 
 def _shape_of(cells: CellTable, head: Sequence[Sequence[Cell]]) -> TableShape:
@@ -125,12 +139,18 @@ def _keep_types(cells: CellTable, names: Sequence[str], shape: TableShape, learn
 
 
 def _reader(
-    source: TableSource, cells: CellTable, shape: TableShape, layout: Layout, options: ReadOptions, found: Any  # noqa: ANN401
+    source: TableSource,
+    cells: CellTable,
+    shape: TableShape,
+    layout: Layout,
+    options: ReadOptions,
+    found: Callable[[], Sequence[Finding]],
+    causal: bool = False,
 ) -> Reader:
     def runs(types: Sequence[Any], repair: Repair | None) -> Iterator[Records]:
         return _records(cells, shape, types)
 
-    return Reader(source, layout, runs, options, cast("Any", found))
+    return Reader(source, layout, runs, options, found, causal)
 
 
 # ---- cells to records
@@ -244,12 +264,12 @@ def _with_template(source: TableSource, cells: CellTable, options: ReadOptions, 
     def found() -> tuple[Finding, ...]:
         return (*cells.findings, *(finding("added_column", 0, (), name) for name in added))
 
-    return _reader(source, cells, located.shape, layout, options, found)
+    return _reader(source, cells, located.shape, layout, options, found, causal=True)
 
 
 def _lay_over(cells: CellTable, template: Layout) -> Located:
     known = cast("dict[str, Any]", template.details.get("cells") or {"width": len(template.columns), "header_fields": 0})
-    head = list(islice(cells.rows(), _HEAD_ROWS))
+    head = _head(cells)
     if cells.header is None:
         return locate(head, template, rules_of(template), int(known["width"]), int(known["header_fields"]))
     places, free = match_names(template, cells.header)

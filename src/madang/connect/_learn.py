@@ -76,6 +76,8 @@ class Learned:
     """Column -> value at which the counter starts again."""
     tag_codes: dict[str, list[float]] = field(default_factory=dict)
     """Tag -> numbers that stand for a bad value, in a long table."""
+    ranges: dict[str, list[float]] = field(default_factory=dict)
+    """Column -> lowest and highest value that a record in its right place may be expected to hold."""
     tag_stuck: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -706,8 +708,20 @@ def _find_watches(sample: Sample, learned: Learned) -> None:
         values = values_of(sample, name, rule)
         if rule.type == "number" and (limit := stuck_limit(values)) is not None:
             learned.stuck[name] = limit
+        if (bounds := usual_range(values)) is not None:
+            learned.ranges[name] = bounds
         if (wraps_at := rollover_limit(values)) is not None:
             learned.counters[name] = wraps_at
+
+
+def usual_range(values: Floats) -> list[float] | None:
+    """Return the range of a quantity, three times as wide as all but one in a hundred of its values."""
+    solid = values[np.isfinite(values)]
+    if len(solid) < 30:
+        return None
+    low, high = np.quantile(solid, [0.005, 0.995])
+    span = max(float(high - low), 1e-9, 0.01 * abs(float(high)))
+    return [float(low - span), float(high + span)]
 
 
 def stuck_limit(values: Floats) -> list[float] | None:

@@ -338,14 +338,14 @@ def _mixed_encoding(table: TextTable) -> Iterator[Finding]:
 
 
 def _text_reader(
-    source: TableSource, table: TextTable, layout: Layout, options: ReadOptions, found: Any  # noqa: ANN401 - a callable
+    source: TableSource, table: TextTable, layout: Layout, options: ReadOptions, found: Any, causal: bool = False  # noqa: ANN401
 ) -> Reader:
     table.decimal = layout.decimal
 
     def runs(types: Sequence[Any], repair: Repair | None) -> Iterator[Records]:
         return table.records(types, repair)
 
-    return Reader(replace(source, format=layout.format), layout, runs, options, found)
+    return Reader(replace(source, format=layout.format), layout, runs, options, found, causal)
 
 
 # ---- text: with a template
@@ -371,7 +371,7 @@ def _with_template(source: TableSource, probe: Probe, options: ReadOptions, temp
     def found() -> tuple[Finding, ...]:
         return (*(finding("added_column", 0, (), name) for name in added), *_mixed_encoding(table))
 
-    return _text_reader(source, table, layout, options, found)
+    return _text_reader(source, table, layout, options, found, causal=True)
 
 
 def _turned_again(source: TableSource, probe: Probe, template: Layout) -> CellTable:

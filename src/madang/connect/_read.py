@@ -57,6 +57,11 @@ _ISO = frozenset(
     {"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"}
 )
 
+_REASONS = (
+    ("totals_row", "totals_row"), ("repeated_header", "repeated_header"), ("truncated", "truncated"), ("shifted", "shifted_apart"),
+)  # fmt: skip
+"""Reasons of the quarantine that have a finding of their own, and its kind."""
+
 Runs = Callable[[Sequence[Any], Repair | None], Iterator[Records]]
 """Opens the records of a table anew: Arrow types that may be read directly, and the way to put a shifted record right."""
 
@@ -102,6 +107,7 @@ class Reader:
         runs: Runs,
         options: ReadOptions,
         found: Callable[[], Sequence[Finding]] = tuple,
+        causal: bool = False,
     ) -> None:
         """Prepare to read.
 
@@ -111,6 +117,8 @@ class Reader:
             runs: Opens its records.
             options: What the caller fixed.
             found: Findings of those who prepared the table; asked for after reading.
+            causal: Whether no record may be judged by what stands behind it; a standstill is then marked from where it
+                becomes one, not from its first record.
         """
         self.source = source
         self.layout = layout
@@ -123,7 +131,7 @@ class Reader:
         self._zones: dict[str, ZoneClock] = {}
         self._equal = EqualRecords()
         self._order = TimeOrder()
-        self._still = StandStill({**self._plan.stuck, **self._plan.tag_stuck})
+        self._still = StandStill({**self._plan.stuck, **self._plan.tag_stuck}, from_start=not causal)
         self._rollovers = Rollovers(self._plan.counters)
         self._header = {fold(column.source_name) for column in layout.columns}
         self._told: list[Finding] = []
@@ -264,6 +272,8 @@ class Reader:
                 if note in ("bad_word", "bad_time", "type"):
                     strange[index] += 1
         suspects.update(strange)
+        outside = self._outside(run, values)
+        suspects.update(np.flatnonzero(outside >= 2).tolist())
         for name in self._plan.names[:3]:
             array = values.arrays[name]
             if pa.types.is_string(array.type):
@@ -272,12 +282,14 @@ class Reader:
         for index in sorted(suspects):
             fields = run.fields(index)
             row = int(run.rows[index])
-            reason = self._why_apart(fields, strange[index], run, values, index)
+            reason = self._why_apart(fields, strange[index], int(outside[index]), run, values, index)
             if reason is not None:
                 out[index] = True
                 yield row, reason, run.text(index)
 
-    def _why_apart(self, fields: list[str], strange: int, run: Records, values: _Values, index: int) -> str | None:
+    def _why_apart(
+        self, fields: list[str], strange: int, outside: int, run: Records, values: _Values, index: int
+    ) -> str | None:
         solid = [fold(cell) for cell in fields if cell.strip()]
         if len(solid) >= 2 and all(cell in self._header for cell in solid) and self.layout.header_rows:
             return "repeated_header"
@@ -285,28 +297,24 @@ class Reader:
             return "totals_row"
         hard = self._plan.hard
         if strange >= 2 and strange >= 0.5 * hard:
-            if self._mend(fields, run, values, index):
-                return None
-            return "fields" if strange >= 0.8 * hard else None
+            return "shifted" if self._is_shifted(fields) else "fields" if strange >= 0.8 * hard else None
+        if outside + strange >= max(2, 0.5 * len(self._plan.ranges)) and self._is_shifted(fields):
+            return "shifted"
         return None
 
-    def _mend(self, fields: list[str], run: Records, values: _Values, index: int) -> bool:
-        mended = self._plan.repair(fields) if self._plan.repair is not None else None
-        if mended is None:
-            return False
-        run.repaired.append((int(run.rows[index]), run.text(index)))
-        single = Records(run.rows[index : index + 1], [pa.array([mended[place]], pa.string()) for place in run.used])
-        fresh = self._values(single)
-        for name, array in fresh.arrays.items():
-            mask = np.zeros(len(values.arrays[name]), dtype=bool)
-            mask[index] = True
-            values.arrays[name] = pc.replace_with_mask(values.arrays[name], pa.array(mask), array)
-            if name in values.instants:
-                values.instants[name][index] = fresh.instants[name][0]
-            remarks = values.remarks.get(name)
-            if remarks is not None:
-                values.remarks[name] = remarks.without(index)
-        return True
+    def _is_shifted(self, fields: list[str]) -> bool:
+        """Whether a record of ordinary width is one that was shifted, and has lost its last field by that."""
+        return self._plan.repair is not None and self._plan.repair(fields) is not None
+
+    def _outside(self, run: Records, values: _Values) -> npt.NDArray[np.int32]:
+        """Count in how many columns each record lies far outside the range that its column ordinarily has."""
+        out = np.zeros(len(run.rows), dtype=np.int32)
+        if len(self._plan.ranges) < 2 or self._plan.repair is None:
+            return out
+        for name, (low, high) in self._plan.ranges.items():
+            numbers = pc.cast(values.arrays[name], pa.float64()).to_numpy(zero_copy_only=False)
+            out += (numbers < low) | (numbers > high)
+        return out
 
     # ---- quality, duplicates, watches
 
@@ -445,13 +453,13 @@ class Reader:
             if rows:
                 undo = kind if kind in ("duplicate_rows", "shifted_columns") else None
                 yield finding(kind, rows, self._seen.examples[kind, ""], undo=undo)
-        for reason, kind in (("totals_row", "totals_row"), ("repeated_header", "repeated_header"), ("truncated", "truncated")):
+        for reason, kind in _REASONS:
             rows = self._seen.rows[f"quarantine:{reason}", ""]
             if rows:
                 yield finding(kind, rows, self._seen.examples[f"quarantine:{reason}", ""], undo=kind if kind == "totals_row" else None)
         others = [
             key for key in self._seen.rows
-            if key[0].startswith("quarantine:") and key[0][11:] not in ("totals_row", "repeated_header", "truncated")
+            if key[0].startswith("quarantine:") and key[0][11:] not in dict(_REASONS)
         ]  # fmt: skip
         if others:
             examples = sorted(row for key in others for row in self._seen.examples[key])
@@ -503,6 +511,7 @@ class Plan:
     counters: dict[str, float]
     tag_codes: dict[str, list[float]]
     tag_stuck: dict[str, list[float]]
+    ranges: dict[str, list[float]]
     repair: Repair | None
     hard: int
     """Columns whose cells must be numbers or times."""
@@ -526,7 +535,8 @@ class Plan:
         return cls(
             names, rules, cast("tuple[str, str, str] | None", joined), dict(details.get("quality") or {}), duplicates,
             tuple(details.get("order_by") or ()), dict(details.get("stuck") or {}), dict(details.get("counters") or {}),
-            dict(details.get("tag_codes") or {}), dict(details.get("tag_stuck") or {}), repair, hard, pa.array(words, pa.string()),
+            dict(details.get("tag_codes") or {}), dict(details.get("tag_stuck") or {}),
+            {name: bounds for name, bounds in (details.get("ranges") or {}).items() if name in names}, repair, hard, pa.array(words, pa.string()),
         )  # fmt: skip
 
     def arrow_types(self, layout: Layout) -> list[Any]:

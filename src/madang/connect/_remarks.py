@@ -109,6 +109,11 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
         "값이 한 칸 밀린 행 {rows}개를 바로잡았어요. 원문을 남겼어요.",
         "{rows} records had their fields shifted by one and were put right; the original text is kept.",
     ),
+    "shifted_apart": (
+        "warning",
+        "값이 한 칸 밀리면서 끝 값이 없어진 행 {rows}개를 격리했어요.",
+        "{rows} records had their fields shifted by one and lost the last; they wait in quarantine.",
+    ),
     "unreadable_rows": (
         "warning",
         "읽을 수 없는 행 {rows}개를 격리했어요. 원문과 까닭을 남겼어요.",
@@ -154,7 +159,7 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
 _CODES = {
     "duplicate_kept": "duplicate_rows", "duplicate_asked": "duplicate_rows", "bad_quality": "bad_value_code",
     "mixed_decimal": "bad_value_code", "bad_time": "bad_value_code", "format_change": "type_change",
-    "repeated_header": "unreadable_rows", "added_column": "renamed_column",
+    "repeated_header": "unreadable_rows", "shifted_apart": "shifted_columns", "added_column": "renamed_column",
 }  # fmt: skip
 
 

@@ -197,9 +197,11 @@ def find_separator(lines: Sequence[str]) -> Separator:
     if scores[best] >= 0.45:
         return Separator(best)
     blank = _whitespace_score(body)
+    widths = _fixed_widths(body)
+    if widths is not None and _even(body) and not _plain_blanks(body, len(widths)):
+        return Separator(FIXED, widths)
     if blank >= 0.85:
         return Separator(WHITESPACE)
-    widths = _fixed_widths(body)
     if widths is not None:
         return Separator(FIXED, widths)
     if blank >= 0.6:
@@ -243,30 +245,40 @@ def _whitespace_score(lines: Sequence[str]) -> float:
     return times / counts.total() if solid >= 0.4 else 0.3 * times / counts.total()
 
 
+def _even(lines: Sequence[str]) -> bool:
+    """Whether nearly all lines have one length, as columns of fixed width give them."""
+    lengths = Counter(len(line.rstrip("\r")) for line in lines)
+    return lengths.most_common(1)[0][1] >= 0.9 * len(lines)
+
+
+def _plain_blanks(lines: Sequence[str], columns: int) -> bool:
+    """Whether parting at blanks gives the same columns, from the header on."""
+    length = Counter(map(len, lines)).most_common(1)[0][0]
+    return all(len(line.split()) == columns for line in lines if len(line) == length)
+
+
 def _fixed_widths(lines: Sequence[str]) -> tuple[tuple[int, int], ...] | None:
-    body = [line.expandtabs() for line in lines[len(lines) // 10 :]]
+    """Return where the columns stand, told by the places that are blank in all lines of the table."""
+    length = Counter(map(len, lines)).most_common(1)[0][0]
+    body = [line for line in lines if len(line) == length]
+    if len(body) < 0.8 * len(lines):
+        body = list(lines[len(lines) // 10 :])
+    body = [line.expandtabs() for line in body]
     if len(body) < 3:
         return None
-    length = max(map(len, body))
-    filled = [0] * length
+    filled = [False] * max(map(len, body))
     for line in body:
         for place, sign in enumerate(line):
-            if sign != " ":
-                filled[place] += 1
-    spans, start = [], None
-    for place in range(length + 1):
-        solid = place < length and filled[place] > 0
-        if solid and start is None:
-            start = place
-        elif not solid and start is not None:
-            spans.append((start, place))
-            start = None
-    if len(spans) < 2:
+            filled[place] = filled[place] or not sign.isspace()
+    edges = [place for place in range(1, len(filled)) if filled[place] != filled[place - 1]]
+    gaps = [(start, stop) for start, stop in itertools.pairwise(edges) if not filled[start]]
+    if not gaps:
         return None
-    cells = [line[a:b].strip() for line in body for a, b in spans]
-    solid_share = sum(kind_of(cell) in ("number", "time") for cell in cells) / len(cells)
-    bounds = [0, *(start for start, _ in spans[1:]), 10_000]
-    return tuple(itertools.pairwise(bounds)) if solid_share >= 0.3 else None
+    bounds = [0, *((start + stop) // 2 for start, stop in gaps), 10_000]
+    spans = tuple(itertools.pairwise(bounds))
+    cells = [line[start:stop].strip() for line in body for start, stop in spans]
+    solid = sum(kind_of(cell) in ("number", "time") for cell in cells)
+    return spans if solid >= 0.3 * len(cells) else None
 
 
 def _refuse_prose(lines: Sequence[str]) -> None:

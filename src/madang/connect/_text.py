@@ -64,6 +64,20 @@ class Records:
             return self.split(self.text(index))
         return [str(value) if (value := column[index].as_py()) is not None else "" for column in self.columns]
 
+    def unmend_last(self, last: int) -> None:
+        """Set a mended last record apart: its file ends in it, so nothing is certain about it."""
+        if not self.repaired or self.repaired[-1][0] != last:
+            return
+        row, text = self.repaired.pop()
+        place = int(np.searchsorted(self.rows, row))
+        keep = np.delete(np.arange(len(self.rows)), place)
+        self.rows = self.rows[keep]
+        self.columns = [column.take(pa.array(keep)) for column in self.columns]
+        originals = self.originals
+        if originals is not None:
+            self.originals = lambda index: originals(int(keep[index]))
+        self.quarantine.append((row, "truncated", text))
+
     def part(self, start: int, stop: int) -> Records:
         """Return a stretch of the run; quarantined records are left to the caller."""
         rows = self.rows[start:stop]
@@ -131,6 +145,7 @@ class TextTable:
         if held is not None:
             if self.ends_open:
                 held.ends_open = True
+                held.unmend_last(first - 1)
                 held.quarantine = [_cut_short(entry, first - 1) for entry in held.quarantine]
             yield held
 

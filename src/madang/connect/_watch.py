@@ -220,7 +220,6 @@ class TimeOrder:
     set_back: int = 0
     """Steps back after which the time ran on from the earlier instant for a while: a clock that was set back."""
     set_back_examples: list[int] = field(default_factory=list)
-    _recovering: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def see(self, times: Instants, rows: Rows, groups: dict[str, Rows] | None) -> None:
         """Look at the next records; ``groups`` holds the indices of each group, None means one group."""
@@ -238,7 +237,6 @@ class TimeOrder:
         previous = np.concatenate([[self.last.get(name, NO_TIME)], times[:-1]])
         self.last[name] = int(times[-1])
         if not late.any():
-            self._recovering.pop(name, None)
             return
         late_rows = np.unique(rows[late])
         self.behind += len(late_rows)
@@ -246,12 +244,19 @@ class TimeOrder:
         self.examples.extend(late_rows[: max(0, 10 - len(self.examples))].tolist())
         self._see_set_back(name, times, previous, late, rows)
 
-    def _see_set_back(self, name: str, times: Instants, previous: Instants, late: npt.NDArray[np.bool_], rows: Rows) -> None:
-        """Count episodes that begin with one step back and then run forward for at least five records."""
+    def _see_set_back(
+        self, name: str, times: Instants, previous: Instants, late: npt.NDArray[np.bool_], rows: Rows
+    ) -> None:
+        """Count episodes that begin with one step back and run on evenly past the point where the clock had been.
+
+        A block of records exported out of place also begins with a step back, but ends with a jump.
+        """
         edges = np.diff(np.concatenate([[False], late, [False]]).astype(np.int8))
         for start, stop in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
-            inside = times[start:stop]
-            if stop - start >= 5 and (np.diff(inside) > 0).all() and times[start] < previous[start]:
+            if stop - start < 5 or stop >= len(times) or times[start] >= previous[start]:
+                continue
+            steps = np.diff(times[start : stop + 1])
+            if (steps > 0).all() and steps[-1] <= 2 * np.median(steps):
                 self.set_back += 1
                 if len(self.set_back_examples) < 10:
                     self.set_back_examples.append(int(rows[start]))
@@ -263,6 +268,8 @@ class StandStill:
 
     limits: dict[str, list[float]]
     """Per quantity: the longest ordinary run, then the values at which it rests by nature."""
+    from_start: bool = False
+    """Whether a run beyond the limit is told from its first record (within one call), not from where it passes the limit."""
     _value: dict[str, float] = field(default_factory=dict)
     _length: dict[str, int] = field(default_factory=dict)
 
@@ -287,7 +294,7 @@ class StandStill:
         self._value[name] = float(solid[-1])
         self._length[name] = int(lengths[-1])
         beyond = [
-            there[max(start, start + int(known[0]) - (carried if start == 0 else 0)) : stop]
+            there[start + (0 if self.from_start else max(0, int(known[0]) - (carried if start == 0 else 0))) : stop]
             for start, stop in self._long_runs(starts, lengths - np.where(starts == 0, carried, 0), lengths, known, solid)
         ]
         return np.concatenate(beyond) if beyond else none
