@@ -158,6 +158,8 @@ SURE = 0.6
 
 _NAME_WORDS = re.compile("lot|batch|serial|heat|order|raw|material|로트|랏|배치|시리얼|지시|원료|주문|자재")
 _TOO_FEW = 5
+_SELDOM = 0.5
+"""Different keys per row that one side of a key has, at least: what recurs in both tables is a category."""
 
 
 def find_keys(
@@ -178,6 +180,9 @@ def find_keys(
 class _Keyed:
     card: ColumnCard
     spelled: frozenset[str]
+    """Spellings without words in front."""
+    whole: frozenset[str]
+    """Spellings with them."""
     unique: float
     """Different keys per row that has one."""
     numeric: bool
@@ -197,20 +202,23 @@ def _keyed(table: pa.Table, card: ColumnCard) -> _Keyed | None:
     if len(different) < _TOO_FEW:
         return None
     word = constant_word(keys.spellings[code] for code in different)
-    spelled = frozenset(spellings(keys.spellings[code], word)[-1] for code in different)
-    return _Keyed(card, spelled, len(different) / present, not text)
+    levels = [spellings(keys.spellings[code], word) for code in different]
+    spelled, whole = frozenset(level[-1] for level in levels), frozenset(level[-2] for level in levels)
+    return _Keyed(card, spelled, whole, len(different) / present, not text)
 
 
 def _judge(a: _Keyed, b: _Keyed) -> KeyCandidate | None:
-    shared = len(a.spelled & b.spelled)
-    if shared < _TOO_FEW:
-        return None
-    overlap = shared / min(len(a.spelled), len(b.spelled))
-    unique = max(a.unique, b.unique)
     roles = {Role.LOT, Role.IDENTIFIER}
     named = 1.0 if _shared_word(a.card, b.card) or a.card.role is b.card.role is Role.LOT else 0.0
     if not named and a.card.role in roles and b.card.role in roles:
         named = 0.5
+    # lot 5 and tool 5 share a number and nothing else: without a name in common the word in front counts
+    mine, theirs = (a.spelled, b.spelled) if named else (a.whole, b.whole)
+    shared = len(mine & theirs)
+    unique = max(a.unique, b.unique)
+    if shared < _TOO_FEW or unique < _SELDOM:
+        return None
+    overlap = shared / min(len(mine), len(theirs))
     if (a.numeric or b.numeric) and not named:
         return None
     score = 0.55 * overlap + 0.25 * unique + 0.2 * named

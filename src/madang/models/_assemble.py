@@ -114,12 +114,13 @@ def _is_signal(table: PlantTable) -> bool:
     numbers = [card for card in kinds if card.type in ("number", "integer", "boolean")]
     if len(numbers) < 0.5 * len(kinds) or not numbers:
         return False
-    at = np.unique(table.times.start[~np.isnat(table.times.start)]).astype(np.int64)
-    steps = np.diff(at)
-    if len(steps) < 50:
+    at = table.times.start[~np.isnat(table.times.start)].astype(np.int64)
+    steps = np.diff(at if np.all(at[1:] >= at[:-1]) else np.sort(at))
+    moved = steps[steps > 0]
+    if len(moved) < max(50, 0.5 * table.rows - 1):
         return False
-    usual = float(np.median(steps))
-    return float(np.mean(np.abs(steps - usual) <= 0.2 * usual)) >= 0.7 and len(at) >= 0.5 * table.rows
+    usual = float(np.median(moved))
+    return float(np.mean(np.abs(moved - usual) <= 0.2 * usual)) >= 0.7
 
 
 @dataclass

@@ -23,7 +23,8 @@ def plain_name(text: str) -> str:
 def find_name(asked: str, names: Mapping[str, str], what: str = "column") -> str:
     """Return the column that a person meant.
 
-    Exact names win over names that agree but for case, width and blanks; the name in use wins over the source's name.
+    Exact names win over names that agree but for case, width and blanks; the name in use wins over the source's name; and both
+    win over one level of a merged header (``group / part``), where the name of a group means its total.
 
     Args:
         asked: The name as typed.
@@ -47,7 +48,28 @@ def find_name(asked: str, names: Mapping[str, str], what: str = "column") -> str
             return candidates[0]
         if candidates:
             raise _several(asked, candidates, what)
+    level = _by_level(wanted, names)
+    if len(level) == 1:
+        return level[0]
+    if level:
+        raise _several(asked, level, what)
     raise _unknown(asked, names, what)
+
+
+_TOTALS = frozenset(["합계", "계", "총계", "전체", "total", "sum"])
+
+
+def _by_level(wanted: str, names: Mapping[str, str]) -> list[str]:
+    """Return the columns that bear a name on one level of a header of several rows; of a group, its total."""
+    found: list[str] = []
+    totals: list[str] = []
+    for name in names:
+        levels = [plain_name(level) for level in name.split(" / ")]
+        if len(levels) > 1 and wanted in levels:
+            found.append(name)
+            if levels[0] == wanted and levels[-1] in _TOTALS:
+                totals.append(name)
+    return totals if len(totals) == 1 else found
 
 
 def source_names(columns: Iterable[ColumnCard]) -> dict[str, str]:

@@ -119,9 +119,16 @@ _Made = tuple[str, str, FloatArray]
 def _measured(signal: Signal, tag: str, values: FloatArray, offset: ClockOffset, parts: Sequence[Phase]) -> Sequence[_Made]:
     whole, steps = parts[0], parts[1:]
     wanted: tuple[Feature, ...] = ("std",) if steps else ("mean", "std", "min", "max")
-    made = [(part.name, "mean", _of_windows(signal.time, values, part, offset, ("mean",))["mean"]) for part in steps]
+    # of parts that say the same, the longest speaks for the others
+    longest = sorted(steps, key=lambda part: -_length(part))
+    made = [(part.name, "mean", _of_windows(signal.time, values, part, offset, ("mean",))["mean"]) for part in longest]
     found = _of_windows(signal.time, values, whole, offset, wanted)
     return [*made, *((whole.name, statistic, found[statistic]) for statistic in wanted)]
+
+
+def _length(part: Phase) -> float:
+    known = (part.end - part.start)[~(np.isnat(part.start) | np.isnat(part.end))]
+    return float(np.median(known.astype(np.int64))) if len(known) else 0.0
 
 
 def _counted(signal: Signal, tag: str, values: FloatArray, offset: ClockOffset, parts: Sequence[Phase]) -> Sequence[_Made]:

@@ -126,7 +126,7 @@ def frame_of(read: ReadResult, request: StudyRequest, *, keep: Collection[str] =
     rows = read.table.num_rows
     return Frame(
         series=series,
-        part=_whole(read.table, PART, np.zeros(rows, dtype=np.int64)),
+        part=_places(read, rows),
         row=_whole(read.table, ROW, np.arange(1, rows + 1, dtype=np.int64)),
         time=None if time is None else instants(read.table[time.columns[0]]),
         result_time=None if result_time is None else instants(read.table[result_time]),
@@ -204,6 +204,22 @@ def _plain_card(field: pa.Field, role: Role | None, kind: Kind | None, unit: str
 
 def _left_out(column: str, ko: str, en: str) -> Json:
     return {"column": column, **Bilingual(ko, en).fields("reason")}
+
+
+def _places(read: ReadResult, rows: int) -> IntArray:
+    """Return for each row the place of its part among the parts that were read (their own numbers count over all versions)."""
+    number = _whole(read.table, PART, np.zeros(rows, dtype=np.int64))
+    if not read.parts:
+        return number
+    return part_places(number, [part.index for part in read.parts])
+
+
+def part_places(number: IntArray, parts: Sequence[int]) -> IntArray:
+    """Return the place of each part number in a list of part numbers; 0 for a number that is not listed."""
+    known = np.asarray(parts, dtype=np.int64)
+    order = np.argsort(known, kind="stable")
+    at = np.minimum(np.searchsorted(known[order], number), len(known) - 1)
+    return np.where(known[order][at] == number, order[at], 0).astype(np.int64)
 
 
 def _whole(table: pa.Table, name: str, otherwise: IntArray) -> IntArray:

@@ -13,6 +13,7 @@ from madang.connect import ROW
 from madang.errors import InputError, Json
 from madang.library import PART, ColumnCard, ReadResult, RowTimes, TableView, row_times
 from madang.models._assemble_names import find_name, source_names
+from madang.models._assemble_table import part_places
 from madang.plant import Bilingual, Role
 
 
@@ -68,7 +69,8 @@ def _one(reads: Sequence[ReadResult]) -> PlantTable:
         table = read.table
         shift = len(sources)
         if PART in table.column_names:
-            part = table[PART].to_numpy().astype(np.int64) + shift
+            part = table[PART].to_numpy().astype(np.int64)
+            part = shift + (part_places(part, [card.index for card in read.parts]) if read.parts else part)
         else:
             part = np.full(table.num_rows, shift, dtype=np.int64)
         for card in read.columns:
@@ -135,11 +137,12 @@ def _may_be_target(table: PlantTable, card: ColumnCard) -> bool:
 
 
 def _strength(table: PlantTable, card: ColumnCard) -> float:
+    reported = table.times is not None and table.times.result is not None
     by_role = {Role.TARGET_CANDIDATE: 3.0, Role.RESULT: 2.0}.get(card.role, 0.0)
     if by_role == 0.0:
-        return 0.0
-    late = 1.0 if table.times is not None and table.times.result is not None else 0.0
-    return by_role + late + 0.5 * card.confidence
+        # what is measured in a table that says when results came is a result, whatever its name says
+        return 0.5 if reported and card.role is Role.ACTUAL and card.type == "number" else 0.0
+    return by_role + (1.0 if reported else 0.0) + 0.5 * card.confidence
 
 
 def _named(tables: Sequence[PlantTable], asked: str) -> Target:

@@ -152,6 +152,6 @@ def _signal(rng: np.random.Generator, start: NDArray[np.datetime64], offset: flo
     at = np.searchsorted(time, start)
     for minutes in range(4):
         charging[np.minimum(at + minutes, len(time) - 1)] = 1.0
-    temperature = 700.0 + np.cumsum(rng.normal(0.0, 0.05, len(time)))
+    temperature = 700.0 + np.convolve(rng.normal(0.0, 0.3, len(time) + 89), np.ones(90) / 9.0, mode="valid")
     clock = time + np.timedelta64(round(offset * 60), "s")
     return pa.table({"time": pa.array(clock), "charging": charging, "temperature": temperature})
