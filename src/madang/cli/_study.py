@@ -198,7 +198,7 @@ def run_predict(face: Face, name: str, paths: Sequence[Path], *, out: Path, boxe
     from madang.workspace import Workspace
 
     with Workspace.open(face.workspace) as workspace:
-        document = workspace.predict(name, paths, out, progress=face.progress)
+        document: Mapping[str, Any] = workspace.predict(name, paths, out, progress=face.progress).document()
     face.document("predict/1", document)
     face.say(
         Bilingual(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from madang.errors import InputError
 from madang.library import Library
+
+if TYPE_CHECKING:
+    from madang.models import Study, StudyRequest
+    from madang.models._predict import Predicted
+    from madang.workspace._studies import Progress
 
 FORMAT = 1
 """Format of ``workspace.toml`` that this program writes, and the newest it reads."""
@@ -82,6 +87,40 @@ class Workspace:
     def close(self) -> None:
         """Close the library."""
         self.library.close()
+
+    def study(
+        self, paths: Sequence[Path], request: StudyRequest, *, zone: str | None = None, progress: Progress | None = None
+    ) -> Study:
+        """Take files in, study what came from them, and keep the report and the model under the study's name.
+
+        Args:
+            paths: Files and folders; together they are one study.
+            request: What is asked; the rest is found out.
+            zone: Zone of times that do not say theirs; the workspace's when None.
+            progress: Told what is being done and the share that is done.
+
+        Raises:
+            InputError: Nothing could be read, or nothing can be learned from it.
+        """
+        from madang.workspace._studies import study_files
+
+        return study_files(self.library, paths, request, reader=self.settings.owner, zone=zone, progress=progress)
+
+    def predict(self, name: str, paths: Sequence[Path], out: Path, *, progress: Progress | None = None) -> Predicted:
+        """Answer every record of new files with a saved model, one line each in the order of the files.
+
+        Args:
+            name: Name that the study was saved under (``name@2`` for an older version).
+            paths: New files of the kind that the model learned from.
+            out: CSV to write, whole or not at all.
+            progress: Told what is being done.
+
+        Raises:
+            InputError: There is no such model, or no table is of its kind.
+        """
+        from madang.workspace._studies import predict_files
+
+        return predict_files(self.library, name, paths, out, progress=progress)
 
 
 def _settings(file: Path) -> Settings:
