@@ -85,6 +85,9 @@ def match_keys(asked: Sequence[str], known: Sequence[str]) -> KeyMatch:
         known: Different spellings of the other column.
     """
     asked_word, known_word = constant_word(filter(None, asked)), constant_word(filter(None, known))
+    if asked_word != known_word and not {asked_word, known_word} & {None, *LOT_WORDS}:
+        # two lines whose numbers run side by side: their words do tell them apart
+        asked_word = known_word = None
     known_at = [spellings(text, known_word) for text in known]
     asked_at = [spellings(text, asked_word) for text in asked]
     found: list[tuple[int, ...]] = [()] * len(asked)
