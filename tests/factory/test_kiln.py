@@ -66,8 +66,10 @@ def test_where_nothing_is_planted_no_reading_explains_the_result() -> None:
     seconds = run.time.astype(np.int64)
     met = np.array([np.interp(soak, seconds, run.values[t.name]) for t in run.tags if np.std(run.values[t.name]) > 0])
     correlations = np.abs(np.corrcoef(np.vstack([met, run.lab["residual"]]))[-1, :-1])
-    # A tag that drifts over a day or two meets some forty independent stretches: 0.25 is what chance gives.
-    assert correlations.max() < 0.25
+    # Three weeks hold some fifteen independent stretches of a tag that drifts over a day or two: 0.35 is what chance gives to the
+    # luckiest of sixty tags, and the planted ones are above 0.5.
+    assert correlations.max() < 0.35
+    assert np.median(correlations) < 0.12
     assert np.std(run.lab["residual"]) < 190.0
 
 
@@ -79,7 +81,8 @@ def test_a_worn_burner_stands_at_full_duty_while_its_zone_is_cold() -> None:
     cold = top < target - 8.0
     assert cold.mean() > 0.1
     assert np.median(duty[cold]) > 98.0
-    assert np.median(duty[np.abs(top - target) < 2.0]) < 95.0
+    others = [run.values[f"Z{z} 버너출력"] for z in (4, 5, 6) if f"Z{z}" != zone]
+    assert max(float(np.median(other)) for other in others) < 95.0
 
 
 def test_the_zones_hold_their_set_points_when_nothing_is_wrong() -> None:

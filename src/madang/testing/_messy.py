@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from madang.errors import InputError
 from madang.factory.twin._emit import ColumnTruth, Emitted, EmittedTruth, FileForm, Outcome, Style, TimeForm, Trouble, emit
 from madang.factory.twin._plain import Language, plain_table
 
@@ -327,7 +328,10 @@ def _column_difference(columns: Sequence[Mapping[str, Any]], place: int, want: C
     expected = want.sum
     written = parse_unit(want.unit) if want.unit else None
     if written is not None and fit[0]["unit"] and fit[0]["unit"] != written.code:
-        expected = float(convert(want.sum / max(n, 1), written, fit[0]["unit"])) * n
+        try:
+            expected = float(convert(want.sum / max(n, 1), written, fit[0]["unit"])) * n
+        except InputError:
+            return [f"column {want.name}: {want.unit} was taken for {fit[0]['unit']}"]
     if not np.isclose(total, expected, rtol=1e-6, atol=1e-6):
         return [f"column {want.name}: sum {total:.6g} instead of {expected:.6g} [{fit[0]['unit']}]"]
     return []
