@@ -19,7 +19,7 @@ def run_intake(face: Face, paths: Sequence[Path], *, dataset: str | None, zone: 
     """Read files into the library and show what was read."""
     with Workspace.open(face.workspace) as workspace:
         report = workspace.library.intake(paths, dataset=dataset, zone=zone, strict=strict, progress=face.progress)
-        document = report.document()
+        document: dict[str, Any] = report.document()
     face.document("intake/1", document)
     show_intake(face, document)
 
@@ -70,7 +70,7 @@ def _table_sentence(table: Mapping[str, Any]) -> Bilingual:
 def run_list(face: Face) -> None:
     """List the datasets."""
     with Workspace.open(face.workspace) as workspace:
-        document = workspace.library.list()
+        document: dict[str, Any] = workspace.library.list()
     face.document("library-list/1", document)
     datasets = document["datasets"]
     if not datasets:
@@ -88,7 +88,7 @@ def run_list(face: Face) -> None:
 def run_card(face: Face, dataset: str) -> None:
     """Show the card of a dataset."""
     with Workspace.open(face.workspace) as workspace:
-        document = workspace.library.card(dataset)
+        document: dict[str, Any] = workspace.library.card(dataset)
     face.document("card/1", document)
     face.say(f"{document['dataset']}@{document['version']}")
     for column in document["columns"]:
@@ -102,7 +102,7 @@ def run_card(face: Face, dataset: str) -> None:
 def run_search(face: Face, words: str) -> None:
     """Search datasets and columns."""
     with Workspace.open(face.workspace) as workspace:
-        hits = workspace.library.search(words)
+        hits: list[dict[str, Any]] = workspace.library.search(words)
     face.document("search/1", {"query": words, "hits": hits})
     if not hits:
         face.say(Bilingual("맞는 것이 없어요. 다른 말로 찾아보세요.", "Nothing fits; try other words."))
@@ -113,7 +113,7 @@ def run_search(face: Face, words: str) -> None:
 def run_undo(face: Face, step: str) -> None:
     """Undo one reading decision."""
     with Workspace.open(face.workspace) as workspace:
-        document = workspace.library.undo(step)
+        document: dict[str, Any] = workspace.library.undo(step)
     face.document("undo/1", document)
     face.say(
         Bilingual(
@@ -134,7 +134,9 @@ def run_export(
 ) -> None:
     """Write a dataset to a file."""
     with Workspace.open(face.workspace) as workspace:
-        document = workspace.library.export(dataset, out, form=form, units=units, columns=names(columns), reader=_OWNER)
+        document: dict[str, Any] = workspace.library.export(
+            dataset, out, form=form, units=units, columns=names(columns), reader=_OWNER
+        )
     face.document("export/1", document)
     face.say(Bilingual(f"{out} 에 {document['rows']:,}행을 썼어요.", f"{document['rows']:,} rows written to {out}."))
 
@@ -158,7 +160,7 @@ def run_join(
             workspace.library, left, right, by=by, tolerance=tolerance, delay=delay, windows=windows, reader=_OWNER
         )
         workspace.library.write_table(joined.table, out)
-    document = joined.document()
+    document: dict[str, Any] = joined.document()
     face.document("join/1", document)
     face.say(
         Bilingual(
@@ -183,11 +185,11 @@ def run_map(
     """Show what waits for a person, or decide on one column."""
     with Workspace.open(face.workspace) as workspace:
         if decide and dataset and column:
-            document = workspace.library.accept(dataset, column, role=role, kind=kind, unit=unit, author=_OWNER)
+            document: dict[str, Any] = workspace.library.accept(dataset, column, role=role, kind=kind, unit=unit, author=_OWNER)
             face.document("mapping/1", document)
             face.say(Bilingual(f"{column}: 정했어요. 다음 파일에도 이렇게 읽어요.", f"{column}: settled, for later files too."))
             return
-        waiting = workspace.library.map_review()
+        waiting: list[dict[str, Any]] = workspace.library.map_review()
     face.document("mapping-review/1", {"columns": waiting})
     if not waiting:
         face.say(Bilingual("확인을 기다리는 열이 없어요.", "No column waits for a person."))
@@ -206,7 +208,7 @@ def run_quarantine(face: Face, dataset: str, *, replay: bool) -> None:
     """Show records set aside, or read them again."""
     with Workspace.open(face.workspace) as workspace:
         if replay:
-            document = workspace.library.replay(dataset)
+            document: dict[str, Any] = workspace.library.replay(dataset)
             face.document("replay/1", document)
             face.say(
                 Bilingual(
@@ -215,7 +217,7 @@ def run_quarantine(face: Face, dataset: str, *, replay: bool) -> None:
                 )
             )
             return
-        rows = workspace.library.quarantine(dataset)
+        rows: list[dict[str, Any]] = workspace.library.quarantine(dataset)
     face.document("quarantine/1", {"dataset": dataset, "rows": rows})
     if not rows:
         face.say(Bilingual("따로 둔 행이 없어요.", "Nothing was set aside."))
@@ -226,7 +228,7 @@ def run_quarantine(face: Face, dataset: str, *, replay: bool) -> None:
 def run_compact(face: Face, dataset: str) -> None:
     """Gather small files."""
     with Workspace.open(face.workspace) as workspace:
-        document = workspace.library.compact(dataset)
+        document: dict[str, Any] = workspace.library.compact(dataset)
     face.document("compact/1", document)
     face.say(
         Bilingual(

@@ -46,7 +46,7 @@ def run_demo(face: Face, paths: Sequence[Path], *, target: str | None, seed: int
         serve(
             workspace,
             open_browser=True,
-            start_page=f"/studies/{document['name']}?lang={face.language}",
+            path=f"/studies/{document['name']}?lang={face.language}",
             say=lambda url: face.say(Bilingual(f"콘솔: {url}  (멈추려면 Ctrl+C)", f"Console: {url}  (Ctrl+C stops it)")),
         )
 
