@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import sqlite3
+import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -429,6 +430,20 @@ def test_a_folder_is_walked_in_order_and_leaves_unfinished_files_alone(tmp_path:
     assert {skip.source for skip in skipped} == {"load.csv.part", "~$lab.xlsx", "movie.csv.crdownload", "picture.png", "broken.xlsx"}
     assert all(skip.reason.ko and skip.reason.en for skip in skipped)
     assert [skip.source for skip in skipped if skip.error is not None] == ["broken.xlsx"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who writes a file")
+def test_a_file_that_a_program_is_still_writing_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "done.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    growing = tmp_path / "growing.csv"
+    with growing.open("w", encoding="utf-8") as file:
+        file.write("a,b\n1,")
+        file.flush()
+        with pytest.raises(InputError) as caught:
+            list(find_tables([growing]))
+        assert caught.value.code == "half_written" and caught.value.retry
+        assert list(_sources(tmp_path)) == ["done.csv"]
+    assert list(_sources(tmp_path)) == ["done.csv", "growing.csv"]
 
 
 @pytest.mark.parametrize("make", ["missing", "empty folder", "picture", "part", "zip of nothing"])

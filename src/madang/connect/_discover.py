@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import signal
+import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -133,6 +136,9 @@ def find_tables(
             raise _no_path(path)
         if path.is_dir():
             yield from _tables_of_folder(path, skipped)
+        elif not path.is_file():
+            # A device or pipe may have no end.
+            raise _no_table(path.name, path)
         else:
             yield from _tables_of_file(path, path.name, skipped)
 
@@ -179,7 +185,8 @@ def _left_alone(file: Path) -> Bilingual | None:
 
 
 def _tables_of_file(path: Path, shown: str, skipped: list[Skipped]) -> Iterator[TableSource]:
-    if path.name.lower().endswith(HALF_WRITTEN) or path.name.startswith("~$") or _hot_journal(path):
+    unfinished = path.name.lower().endswith(HALF_WRITTEN) or path.name.startswith("~$")
+    if unfinished or _hot_journal(path) or _open_for_writing(path):
         raise _half_written(path)
     before = path.stat()
     try:
@@ -197,6 +204,29 @@ def _hot_journal(path: Path) -> bool:
     """Whether a transaction is open on a database file: its pages are half old and half new."""
     journal = path.with_name(path.name + "-journal")
     return journal.exists() and journal.stat().st_size > 0
+
+
+def _open_for_writing(path: Path) -> bool:
+    """Whether some program still holds a file open for writing, as far as the system tells.
+
+    Linux grants a read lease only when nobody does. Other systems, and file systems without leases, do not tell. A database in
+    use is always open; its own journal says whether it is whole.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) == _SQLITE:
+                return False
+            # The signal for a lease that is broken would end the process; this one is ignored unless somebody asks for it.
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return False
 
 
 def _tables_of_bytes(

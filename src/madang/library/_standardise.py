@@ -587,6 +587,10 @@ def _fits(belief: _Belief, unit: Unit | None, values: _Values) -> _Belief:
     elif kind is Kind.TEXT:
         doubtful = not text
     else:
+        if text and values.words and values.distinct <= max(2, 0.2 * values.count) and values.count >= _MANY_ROWS:
+            # "load" with the values light, medium and heavy is a class of loads.
+            reason = Bilingual("값이 숫자가 아니라 몇 가지 구분이에요.", "Its values are a few classes, not numbers.")
+            return replace(belief, role=Role.CATEGORY, kind=Kind.CATEGORY, confidence=0.82, reason=reason)
         doubtful = text or values.boolean
         if kind is Kind.COUNT and values.numeric:
             if not values.whole:
