@@ -82,11 +82,23 @@ class _Csv(_Sink):
         stream.write((",".join(_quoted(n) for n in schema.names) + "\n").encode())
 
     def write(self, batch: pa.RecordBatch) -> None:
-        from pyarrow import csv
+        if batch.num_rows:
+            cells = [_cells(c) for c in batch.columns]
+            lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace", null_replacement="")
+            self._stream.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
-        columns = [_times_as_text(c) for c in batch.columns]
-        plain = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-        csv.write_csv(plain, self._stream, csv.WriteOptions(include_header=False, quoting_style="needed"))
+
+def _cells(column: pa.Array) -> pa.Array:
+    """A column as CSV text; only texts that need quotes get them."""
+    if pa.types.is_timestamp(column.type):
+        return _times_as_text(column)
+    if not pa.types.is_string(column.type):
+        return column.cast(pa.string())
+    marked = pc.match_substring_regex(column, '[",\\r\\n]')
+    if not pc.any(marked).as_py():
+        return column
+    doubled = pc.replace_substring(column, '"', '""')
+    return pc.if_else(marked, pc.binary_join_element_wise('"', doubled, '"', ""), column)
 
 
 def _quoted(name: str) -> str:
