@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 
 class Open(BaseModel):
@@ -256,7 +256,7 @@ Task = Literal["auto", "regression", "classification", "forecast"]
 class StudyChoices(BaseModel):
     """What a person chose for a study; what is left out is found out."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     target: str | None = Field(None, max_length=1000)
     task: Task = "auto"
     exclude: list[str] = Field(default_factory=list, max_length=100_000)
@@ -265,7 +265,7 @@ class StudyChoices(BaseModel):
     goal: str | None = Field(None, max_length=2000)
     budget: int = Field(60, ge=5, le=3600, description="Seconds to spend.")
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    money: dict[str, list[float] | str] = Field(
+    money: dict[str, list[FiniteFloat] | str] = Field(
         default_factory=dict, description="Ranges [low, likely, high] for the worth, and `currency`."
     )
 

@@ -58,7 +58,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started = exceeded = False
 
         async def send_safely(message: Message) -> None:
             nonlocal started
@@ -76,18 +76,25 @@ class Guard:
         received = 0
 
         async def receive_limited() -> Message:
-            nonlocal received
+            nonlocal received, exceeded
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
+                exceeded = True
                 raise BodyTooLargeError
             return message
 
+        async def send_unless_exceeded(message: Message) -> None:
+            # The framework answers with a guess of its own when a body breaks off; the true reason is given below.
+            if started or not exceeded:
+                await send_safely(message)
+
         try:
-            await self._app(scope, receive_limited, send_safely)
+            await self._app(scope, receive_limited, send_unless_exceeded)
         except BodyTooLargeError:
             if started:
                 raise
+        if exceeded and not started:
             await self._refuse(scope, too_large(self._limit), 413)(scope, receive, send_safely)
 
     def _problem(self, scope: Scope, headers: dict[str, str]) -> tuple[MadangError, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -859,7 +860,7 @@ def _range(name: str, typed: Sequence[str]) -> list[float]:
         numbers = [float(x) for x in typed]
     except ValueError:
         numbers = []
-    if len(numbers) != 3 or numbers != sorted(numbers):
+    if len(numbers) != 3 or numbers != sorted(numbers) or not all(math.isfinite(n) for n in numbers):
         raise InputError(
             "money_range",
             ko=f"{name}: 최소 ≤ 보통 ≤ 최대인 숫자 셋이 필요해요.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,16 +20,23 @@ MINUS = "\u2212"
 
 
 @lru_cache(maxsize=4096)
-def unit_symbol(code: str | None) -> str:
-    """Return the sign a reader knows for a UCUM code; a code without one is shown as it is."""
+def unit_symbol(code: str | None, lang: Lang = "ko") -> str:
+    """Return the sign a reader of one language knows for a UCUM code; a code without one is shown as it is."""
     if code is None or code in ("1", "[-]"):
         return ""
     from madang.plant import unit_of
 
+    if code == "Cel":
+        return "℃"
     try:
-        return unit_of(code).display
+        display = unit_of(code).display
     except (MadangError, KeyError, ValueError):
         return code
+    # Counts of money and people have a Korean sign; an English reader gets the code without its brackets.
+    return display if lang == "ko" or display.isascii() or not _HANGUL.search(display) else code.strip("[]{}")
+
+
+_HANGUL = re.compile(r"[가-힣]")
 
 
 def _finite(value: object) -> float | None:
@@ -71,14 +79,14 @@ class Formats:
         number = _finite(value)
         if number is None:
             return self.unknown
-        if number != 0 and abs(number) < 1e-4 and digits is None:
+        if abs(number) >= 1e15 or (number != 0 and abs(number) < 1e-4 and digits is None):
             shown = f"{number:.2e}".replace("-", MINUS)
         else:
             pattern = _pattern(number) if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
             shown = format_decimal(number, format=pattern, locale=self.locale).replace("-", MINUS)
             if shown.strip(f"{MINUS}0.,") == "":
                 shown = shown.replace(MINUS, "")
-        symbol = unit_symbol(unit)
+        symbol = unit_symbol(unit, self.lang)
         if symbol in ("%", "°"):
             return f"{shown}{NBSP if symbol == '%' else ''}{symbol}"
         return f"{shown}{NBSP}{symbol}" if symbol else shown

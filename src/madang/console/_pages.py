@@ -41,7 +41,14 @@ def words(lang: Lang, zone: str) -> dict[str, Any]:
             return ""
         return str(document.get(f"{stem}_{lang}") or document.get(f"{stem}_en") or document.get(f"{stem}_ko") or "")
 
-    return {"lang": lang, "f": Formats(lang, zone), "t": translate, "word": word, "pick": pick, "unit": unit_symbol}
+    return {
+        "lang": lang,
+        "f": Formats(lang, zone),
+        "t": translate,
+        "word": word,
+        "pick": pick,
+        "unit": lambda code: unit_symbol(code, lang),
+    }
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
