@@ -145,7 +145,9 @@ def test_a_record_that_cannot_be_read_has_its_line_too(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     a, b = rng.normal(0, 1, 200), rng.normal(0, 1, 200)
     train = write_csv(
-        tmp_path / "train.csv", ["a", "b", "y"], [a.round(3), b.round(3), (2 * a - b + rng.normal(0, 0.5, 200)).round(3)]
+        tmp_path / "train.csv",
+        ["a", "b", "y"],
+        [list(a.round(3)), list(b.round(3)), list((2 * a - b + rng.normal(0, 0.5, 200)).round(3))],
     )
     model = study([read(train)], StudyRequest(target="y", budget_seconds=2)).model
     assert model is not None

@@ -45,7 +45,6 @@ def forward(
     last_share: float,
     boundary: int | None,
     reason: Bilingual,
-    usable: IntArray | None = None,
 ) -> Protocol:
     """Blocks in the order of time: learn from what lies before, judge on what follows, with a gap between.
 
@@ -56,14 +55,13 @@ def forward(
         last_share: Share of the rows kept as the untouched last block, from 0 to 1 (when there is no boundary).
         boundary: Place in `order` at which the last block begins, when a person fixed it.
         reason: Why this protocol.
-        usable: Unused places are left out of all parts (rows without a result), given as a mask by row index; None = all.
     """
     rows = len(order)
     begin = round(rows * (1 - last_share)) if boundary is None else boundary
     begin = min(max(begin, 1), rows)
     # A gap never eats more than a fifth of what there is to learn from.
     gap = min(gap, begin // 5)
-    learn_end = begin if boundary is not None else max(1, begin - gap)
+    learn_end = max(1, begin - gap)
     first = max(1, int(learn_end * 0.4))
     edges = np.linspace(first, learn_end, folds + 1).round().astype(np.int64)
     made = []
@@ -73,9 +71,6 @@ def forward(
         if len(train) and len(test):
             made.append(Fold(train, test))
     final = Fold(order[:learn_end], order[begin:])
-    if usable is not None:
-        made = [Fold(f.train[usable[f.train] > 0], f.test[usable[f.test] > 0]) for f in made]
-        final = Fold(final.train[usable[final.train] > 0], final.test[usable[final.test] > 0])
     return Protocol("forward", reason, gap, tuple(f for f in made if len(f.train) and len(f.test)), final, ordered=True)
 
 
@@ -173,10 +168,3 @@ def shuffled(
 
 def _even(places: IntArray) -> FloatArray:
     return (places + 0.5) / max(len(places), 1)
-
-
-def row_range(rows: IntArray, order: IntArray | None = None) -> list[int]:
-    """Return the first and last row (1-based, ends included) of a set of frame rows, by place in an order."""
-    if not len(rows):
-        return []
-    return [int(rows.min()) + 1, int(rows.max()) + 1]
