@@ -170,11 +170,11 @@ def _combined(rng: np.random.Generator) -> dict[str, Any]:
 
 def _drawn_troubles(rng: np.random.Generator, given: Mapping[str, Any]) -> tuple[Trouble, ...]:
     wide = given.get("layout", "wide") == "wide"
-    pool: list[Trouble] = ["duplicates", "out_of_order", "bad_codes", "missing_words", "stuck", "censored", "personal"]
-    if given["form"] in ("csv", "tsv"):
-        pool.append("truncated")
+    pool: list[Trouble] = ["duplicates", "out_of_order", "bad_codes", "missing_words", "stuck", "censored"]
+    if wide:
+        pool.append("personal")
     if given["form"] in ("csv", "tsv") and wide:
-        pool += ["shifted_longer", "totals"]
+        pool += ["shifted_longer", "totals", "truncated"]
     if given.get("units", "header") != "none":
         pool.append("mixed_units")
     if given["form"] == "xlsx":

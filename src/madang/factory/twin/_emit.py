@@ -158,7 +158,7 @@ def _check(style: Style, table: PlainTable) -> None:
     text = style.form in ("csv", "tsv")
     wide_text = text and style.layout == "wide"
     for trouble, possible in {
-        "truncated": text,
+        "truncated": wide_text,
         "shifted_longer": wide_text,
         "shifted_same": wide_text and any(not c.numeric for c in table.columns),
         "totals": wide_text or style.form == "xlsx",
