@@ -40,7 +40,16 @@ def columns_for(
     if learned.joined is not None:
         new, day, clock = learned.joined
         columns.append(SourceColumn(f"{day} + {clock}", new, "time"))
+    if learned.text_tags and learned.long is not None:
+        value = learned.long.value
+        columns.append(SourceColumn(f"{value} (text)", text_column(value, names), "text"))
     return tuple(columns)
+
+
+def text_column(value: str, names: Sequence[str]) -> str:
+    """Return the name of the column that takes the words of a long table's values."""
+    name = f"{value}_text"
+    return name if name not in names else f"{name}_"
 
 
 def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layout:
@@ -56,6 +65,8 @@ def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layo
         "quality": dict[str, Json](learned.quality),
         "joined": list[Json](learned.joined) if learned.joined else None,
         "key": learned.key,
+        "text_tags": list[Json](learned.text_tags),
+        "derived": list[Json](column.name for column in layout.columns if column.name not in learned.rules or _is_new(learned, column.name)),
         "order_by": list[Json](learned.order_by),
         "stuck": {name: list[Json](limits) for name, limits in learned.stuck.items()},
         "ranges": {name: list[Json](bounds) for name, bounds in learned.ranges.items()},
@@ -79,6 +90,10 @@ def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layo
         steps=(*layout.steps, *_steps(learned, options, silent)),
         details=details,
     )
+
+
+def _is_new(learned: Learned, name: str) -> bool:
+    return learned.joined is not None and learned.joined[0] == name
 
 
 def _says_zone(formats: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from madang.connect import _times
-from madang.connect._shape import is_boolean
+from madang.connect._shape import TOTAL_WORDS, is_boolean
 from madang.connect._tables import LongColumns
 from madang.connect._text import Records
 from madang.connect._times import DAY_US, NO_TIME, Instants
@@ -29,7 +29,7 @@ from madang.connect._values import (
     read_number,
 )
 from madang.connect._watch import record_hashes
-from madang.plant import parse_unit
+from madang.plant import convert, known_units, parse_unit
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +76,8 @@ class Learned:
     """Column -> value at which the counter starts again."""
     tag_codes: dict[str, list[float]] = field(default_factory=dict)
     """Tag -> numbers that stand for a bad value, in a long table."""
+    text_tags: list[str] = field(default_factory=list)
+    """Tags of a long table whose values are words; their text goes to a column of its own."""
     ranges: dict[str, list[float]] = field(default_factory=dict)
     """Column -> lowest and highest value that a record in its right place may be expected to hold."""
     tag_stuck: dict[str, list[float]] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Sample:
 
     def __init__(self, names: Sequence[str], parts: Sequence[Records]) -> None:
         self.names = tuple(names)
-        self.parts = [part for part in parts if len(part.rows)]
+        self.parts = [_without_totals(part) for part in parts if len(part.rows)]
         self.rows = sum(len(part.rows) for part in self.parts)
 
     def texts(self, name: str) -> Any:  # noqa: ANN401 - pyarrow is untyped
@@ -104,6 +106,19 @@ class Sample:
             spread = np.linspace(SAMPLE // 4, len(texts) - 1, SAMPLE - len(head)).astype(np.int64)
             texts = texts.take(pa.array(np.concatenate([head, spread])))
         return [text.strip() for text in texts.to_pylist() if text and text.strip()]
+
+
+def _without_totals(part: Records) -> Records:
+    """Leave rows of totals out: their sums would look like values far from all others."""
+    words = pa.array(sorted(form for word in TOTAL_WORDS for form in (word, word.upper(), word.capitalize(), word.title())))
+    hits = np.zeros(len(part.rows), dtype=bool)
+    for column in part.columns[:3]:
+        if pa.types.is_string(column.type):
+            hits |= pc.is_in(pc.utf8_trim_whitespace(column), value_set=words).to_numpy(zero_copy_only=False)
+    if not hits.any() or hits.sum() > 0.2 * len(hits):
+        return part
+    keep = pa.array(~hits)
+    return Records(part.rows[~hits], [column.filter(keep) for column in part.columns])
 
 
 def learn(sample: Sample, units: Sequence[str | None], natives: Collection[str] = ()) -> Learned:
@@ -250,7 +265,8 @@ def _value_rule(cells: Sequence[str], unit: str | None, decimal: str, native: st
         return ColumnRule("boolean")
     mark, thousands = _marks(_votes(solid), decimal, solid) if native is None else (native, None)
     cell_unit = _cell_unit(solid)
-    rule = ColumnRule("number", mark, thousands, unit or cell_unit, cell_unit is not None)
+    unit = unit or cell_unit or _unit_by_scale(solid, ColumnRule("number", mark, thousands))
+    rule = ColumnRule("number", mark, thousands, unit, cell_unit is not None)
     read = [read_number(cell, rule) for cell in solid]
     good = sum(reading.value is not None for reading in read)
     known = sum(fold(cell) in BAD_WORDS for cell, reading in zip(solid, read, strict=True) if reading.value is None)
@@ -274,6 +290,35 @@ def _cell_unit(cells: Sequence[str]) -> str | None:
     if found.total() < 0.5 * min(len(cells), 1000):
         return None
     return found.most_common(1)[0][0]
+
+
+_CELL_WITH_UNIT = re.compile(r"^(?P<number>[<>]?\s*[+-]?[\d.,'\u00a0 ]*\d)\s*(?P<unit>[^\d\s.,+'-]\S{0,14})$")
+
+
+def _unit_by_scale(cells: Sequence[str], rule: ColumnRule) -> str | None:
+    """Return the unit of a column that names none, from the few cells that carry one.
+
+    Exactly one unit of the same quantity must bring those cells into the range of the others.
+    """
+    bare = [float(value) for cell in cells if (value := read_number(cell, rule).value) is not None]
+    dressed = [(match["number"], match["unit"]) for cell in cells if (match := _CELL_WITH_UNIT.match(cell)) is not None]
+    dressed = [(number, unit) for number, unit in dressed if parse_unit(unit) is not None]
+    if not dressed or len(bare) < 10 or len({unit for _, unit in dressed}) != 1:
+        return None
+    given = parse_unit(dressed[0][1])
+    values = [value for number, _ in dressed if (value := read_number(number, rule).value) is not None]
+    if given is None or not values:
+        return None
+    low, high = float(np.quantile(bare, 0.01)), float(np.quantile(bare, 0.99))
+    margin = high - low
+    fitting = []
+    for unit in known_units():
+        if unit.dimension != given.dimension or unit.difference != given.difference:
+            continue
+        there = np.asarray(convert(np.array(values, dtype=np.float64), given, unit))
+        if ((there >= low - margin) & (there <= high + margin)).all():
+            fitting.append(unit.display)
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _is_code(cells: Sequence[str]) -> bool:
@@ -499,6 +544,26 @@ def _find_long(sample: Sample, learned: Learned, cells: dict[str, list[str]]) ->
     learned.long = LongColumns(tag, value, quality[0] if quality else None, unit[0] if unit else None)
     if learned.rules[value].type == "integer":
         learned.rules[value] = replace(learned.rules[value], type="number")
+    if learned.rules[value].type == "text":
+        _part_text_tags(sample, learned, tag, value)
+
+
+def _part_text_tags(sample: Sample, learned: Learned, tag: str, value: str) -> None:
+    """Tell tags of numbers from tags of words, where one column of values holds both."""
+    texts = sample.texts(value)
+    words: list[str] = []
+    numbers: list[str] = []
+    for name, where in groups(sample.texts(tag)).items():
+        cells = [text.strip() for text in texts.take(pa.array(where[:SAMPLE])).to_pylist() if text and text.strip()]
+        if not cells or _value_rule(cells, None, _file_decimal([cells]), None).type in ("number", "integer"):
+            numbers += cells[: SAMPLE // 4]
+        else:
+            words.append(name)
+    if len(numbers) >= 10:
+        rule = _value_rule(numbers, None, _file_decimal([numbers]), None)
+        if rule.type in ("number", "integer"):
+            learned.rules[value] = replace(rule, type="number")
+            learned.text_tags = words
 
 
 def _tags_share_times(sample: Sample, learned: Learned, tag: str) -> bool:

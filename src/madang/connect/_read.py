@@ -193,6 +193,8 @@ class Reader:
         if self._plan.joined is not None:
             new, day, clock = self._plan.joined
             columns[new] = join_date_clock(columns[day], columns[clock])
+        if self._plan.text_tags:
+            self._part_words(columns)
         for column in self.layout.columns:
             array, rule = columns[column.name], self._plan.rules[column.name]
             if rule.type == "time":
@@ -208,6 +210,16 @@ class Reader:
         if self._plan.tag_codes:
             self._tag_codes(values)
         return values
+
+    def _part_words(self, columns: dict[str, Any]) -> None:
+        """Move the values of tags of words from the column of numbers to the column of text."""
+        long = self.layout.long
+        assert long is not None
+        (new,) = [name for name in self._plan.rules if name not in columns]
+        tags = pc.utf8_trim_whitespace(columns[long.tag])
+        worded = pc.is_in(tags, value_set=pa.array(sorted(self._plan.text_tags), pa.string()))
+        columns[new] = pc.if_else(worded, columns[long.value], "")
+        columns[long.value] = pc.if_else(worded, "", columns[long.value])
 
     def _instants(
         self,
@@ -511,6 +523,7 @@ class Plan:
     counters: dict[str, float]
     tag_codes: dict[str, list[float]]
     tag_stuck: dict[str, list[float]]
+    text_tags: frozenset[str]
     ranges: dict[str, list[float]]
     repair: Repair | None
     hard: int
@@ -525,7 +538,8 @@ class Plan:
         for name, rule in rules.items():
             rules[name] = _without(rule, name, options)
         joined = tuple(details["joined"]) if details.get("joined") else None
-        names = tuple(column.name for column in layout.columns if joined is None or column.name != joined[0])
+        derived = details.get("derived") or ()
+        names = tuple(column.name for column in layout.columns if column.name not in derived)
         duplicates = "duplicate_rows" if details.get("key") else "duplicate_kept"
         if details.get("key") and (options.keep_duplicates or "duplicate_rows" in options.disabled):
             duplicates = "duplicate_asked"
@@ -535,7 +549,7 @@ class Plan:
         return cls(
             names, rules, cast("tuple[str, str, str] | None", joined), dict(details.get("quality") or {}), duplicates,
             tuple(details.get("order_by") or ()), dict(details.get("stuck") or {}), dict(details.get("counters") or {}),
-            dict(details.get("tag_codes") or {}), dict(details.get("tag_stuck") or {}),
+            dict(details.get("tag_codes") or {}), dict(details.get("tag_stuck") or {}), frozenset(details.get("text_tags") or ()),
             {name: bounds for name, bounds in (details.get("ranges") or {}).items() if name in names}, repair, hard, pa.array(words, pa.string()),
         )  # fmt: skip
 
@@ -548,7 +562,7 @@ class Plan:
             plain = rule.decimal == layout.decimal and rule.thousands is None and not rule.cell_units and not rule.bad_codes
             if name in parts:
                 out.append(None)
-            elif rule.type == "number" and plain and name not in self.quality and not self.tag_codes:
+            elif rule.type == "number" and plain and name not in self.quality and not self.tag_codes and not self.text_tags:
                 out.append(pa.float64())
             elif rule.type == "integer" and plain and name not in self.quality:
                 out.append(pa.int64())

@@ -195,6 +195,7 @@ def find_separator(lines: Sequence[str]) -> Separator:
     scores = {sign: _score(body, sign) for sign in _CANDIDATES}
     best = max(_CANDIDATES, key=lambda sign: scores[sign])
     if scores[best] >= 0.45:
+        _refuse_sentences(body, best)
         return Separator(best)
     blank = _whitespace_score(body)
     widths = _fixed_widths(body)
@@ -274,11 +275,21 @@ def _fixed_widths(lines: Sequence[str]) -> tuple[tuple[int, int], ...] | None:
     gaps = [(start, stop) for start, stop in itertools.pairwise(edges) if not filled[start]]
     if not gaps:
         return None
-    bounds = [0, *((start + stop) // 2 for start, stop in gaps), 10_000]
-    spans = tuple(itertools.pairwise(bounds))
-    cells = [line[start:stop].strip() for line in body for start, stop in spans]
-    solid = sum(kind_of(cell) in ("number", "time") for cell in cells)
-    return spans if solid >= 0.3 * len(cells) else None
+    # A single blank often stands inside a column (date and time, words); it parts columns only where nothing wider does.
+    wide = [gap for gap in gaps if gap[1] - gap[0] > 1]
+    scored = [(_solid_share(body, spans), -len(spans), spans) for spans in (_spans(wide), _spans(gaps)) if len(spans) > 1]
+    share, _, best = max(scored)
+    return best if share >= 0.3 else None
+
+
+def _spans(gaps: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple(itertools.pairwise([0, *((start + stop) // 2 for start, stop in gaps), 10_000]))
+
+
+def _solid_share(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> float:
+    """Return the share of fields that are a number, an instant or empty."""
+    cells = [line[start:stop].strip() for line in lines[:500] for start, stop in spans]
+    return sum(kind_of(cell) in ("number", "time", "empty") for cell in cells) / len(cells)
 
 
 def _refuse_prose(lines: Sequence[str]) -> None:
@@ -288,6 +299,15 @@ def _refuse_prose(lines: Sequence[str]) -> None:
     if words > 4 and len(lines) > 1:
         raise no_table("prose")
     if words > 6:
+        raise no_table("prose")
+
+
+def _refuse_sentences(lines: Sequence[str], sign: str) -> None:
+    """Refuse a running text whose commas fall at the same places: no field is a number, and fields are long."""
+    cells = [cell for line in lines[:300] for cell in split_line(line, sign)]
+    if any(kind_of(cell) in ("number", "time") for cell in cells):
+        return
+    if sum(len(cell.split()) for cell in cells) > 2.5 * len(cells) and '"' not in "".join(lines[:300]):
         raise no_table("prose")
 
 

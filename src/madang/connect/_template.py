@@ -163,7 +163,7 @@ def match_names(template: Layout, present: Sequence[str]) -> tuple[dict[str, int
     """Return the place of each column of a template among names, and the places left over."""
     places: dict[str, int] = {}
     free = list(range(len(present)))
-    columns = [column for column in template.columns if not _is_joined(template, column.name)]
+    columns = [column for column in template.columns if not _is_derived(template, column.name)]
     for exact in (True, False):
         for column in columns:
             if column.name in places:
@@ -181,9 +181,9 @@ def match_names(template: Layout, present: Sequence[str]) -> tuple[dict[str, int
     return places, free
 
 
-def _is_joined(template: Layout, name: str) -> bool:
-    joined = template.details.get("joined")
-    return isinstance(joined, list) and bool(joined) and joined[0] == name
+def _is_derived(template: Layout, name: str) -> bool:
+    derived = template.details.get("derived")
+    return isinstance(derived, list) and name in derived
 
 
 def _matched(
@@ -195,7 +195,7 @@ def _matched(
     start: int,
     width: int,
 ) -> Located:
-    columns = [column for column in template.columns if not _is_joined(template, column.name)]
+    columns = [column for column in template.columns if not _is_derived(template, column.name)]
     places, free = match_names(template, present)
     missing = tuple(column.source_name for column in columns if column.name not in places)
     changed = tuple(
@@ -232,7 +232,7 @@ def _text(template: Layout) -> dict[str, Json]:
 
 def columns_of(template: Layout) -> tuple[str, ...]:
     """Return the names of the columns that stand in the source itself."""
-    return tuple(column.name for column in template.columns if not _is_joined(template, column.name))
+    return tuple(column.name for column in template.columns if not _is_derived(template, column.name))
 
 
 def _renamed(missing: Sequence[str], free: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -107,7 +107,8 @@ def lies(matrix: Floats) -> bool:
     if by_row < 0.8 or by_column > 0.3:
         return False
     middle = np.nanmedian(np.abs(matrix), axis=1)
-    decades = np.log10(max(float(middle.max()), 1e-9) / max(float(np.min(middle[middle > 0], initial=1.0)), 1e-9))
+    apart = middle[middle > 0]
+    decades = float(np.log10(apart.max() / apart.min())) if len(apart) else 0.0
     return decades > 1.5 or _follows(matrix) > 0.5
 
 
