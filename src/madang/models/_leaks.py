@@ -36,8 +36,8 @@ from madang.plant import Bilingual, Kind, Role, Severity
 
 _NEAR: Final = 0.995
 """R² (or error reduction) of one column from which it is asked whether it is known in time."""
-_PARTED: Final = 0.994
-"""2 AUC - 1 from which the same is asked of a class (AUC 0.997)."""
+_PARTED: Final = 0.997
+"""2 AUC - 1 from which the same is asked of a class (AUC 0.9985)."""
 _ELECTRIC: Final = frozenset(
     {
         Kind.ACTIVE_POWER, Kind.REACTIVE_POWER, Kind.APPARENT_POWER, Kind.ELECTRIC_ENERGY, Kind.REACTIVE_ENERGY,
@@ -355,7 +355,8 @@ def _near(view: View, series: Series, found: Strength) -> LeakFinding | None:
             series, "file_name", "warning", "dropped",
             f"파일 이름이 목표를 알려 줘요({ko})", f"is the name of a file and tells the target ({en})",
         )  # fmt: skip
-    clear = found.score >= 0.9 or abs(found.concordance) >= _PARTED if view.classes else found.score >= _NEAR
+    limit = (0.8 if found.coarse else 0.95) if view.classes else _NEAR
+    clear = found.score >= limit or (view.classes > 0 and abs(found.concordance) >= _PARTED)
     if not clear:
         return None
     return _finding(

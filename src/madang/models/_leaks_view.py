@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -66,6 +67,8 @@ class Strength:
     """Goodman and Kruskal's gamma for numbers, 2 AUC - 1 for two classes; sign kept [-]."""
     equal: float = 0.0
     """Share of rows in which both are the same number."""
+    coarse: bool = False
+    """Whether the column has no more values than a label would have."""
     same_scale: bool = False
     """Whether mean and spread are those of the target, as in a copy."""
 
@@ -84,7 +87,10 @@ def strength(x: FloatArray, y: FloatArray, classes: int, categorical: bool, gene
     if classes:
         score = _error_reduction(x, y, classes, coarse, generator)
         auc, cases = (0.0, 0) if categorical else _best_auc(x, y, classes)
-        return Strength(score, score >= 0.97 or (abs(auc) >= 0.9998 and cases >= 40), n, auc if cases >= 10 else 0.0)
+        few = len(levels) <= classes + 2
+        return Strength(
+            score, score >= 0.97 or (abs(auc) >= 0.9998 and cases >= 40), n, auc if cases >= 10 else 0.0, coarse=few
+        )
     if categorical:
         score = _level_fit(x, y)
         ranked = _rank_levels(x, y)
@@ -95,9 +101,19 @@ def strength(x: FloatArray, y: FloatArray, classes: int, categorical: bool, gene
     spread = float(np.std(y))
     equal = float(np.mean(np.abs(x - y) <= 1e-9 * np.maximum(1.0, np.abs(y))))
     same = abs(float(x.mean() - y.mean())) < 0.1 * spread and 0.85 < float(np.std(x)) / max(spread, 1e-300) < 1.18
-    parted = len(levels) >= 3 or min(int(np.sum(x == v)) for v in levels) >= 10
+    parted = len(levels) > 6 or _cut_without_gap(x, y, levels)
     exact = equal >= 0.9 or score >= 0.999 or (abs(gamma) >= 0.9995 and parted)
-    return Strength(score, exact, n, gamma, equal, same)
+    return Strength(score, exact, n, gamma, equal, same_scale=same)
+
+
+def _cut_without_gap(x: FloatArray, y: FloatArray, levels: FloatArray) -> bool:
+    """Whether values of `x` part the target where it is dense, as a limit on the result does.
+
+    A state such as running or stopped parts it as well, but at a gap that the target has by itself.
+    """
+    ranges = sorted((float(y[x == level].min()), float(y[x == level].max())) for level in levels if np.sum(x == level) >= 10)
+    gaps = [after[0] - before[1] for before, after in pairwise(ranges)]
+    return bool(gaps) and max(gaps) <= 0.05 * float(np.std(y))
 
 
 def _best_auc(x: FloatArray, y: FloatArray, classes: int) -> tuple[float, int]:
