@@ -97,7 +97,7 @@ def test_a_long_dataset_is_exported_wide_long_and_as_its_source(tmp_path: Path) 
     with open_library(tmp_path / "ws") as library:
         library.intake([tmp_path / "h.csv"])
         for form in ("wide", "long", "source"):
-            library.export("h", tmp_path / f"{form}.csv", form=form)  # type: ignore[arg-type]
+            library.export("h", tmp_path / f"{form}.csv", form=form)
     assert (tmp_path / "wide.csv").read_text() == "time,b,a\n2026-01-01T00:00:00Z,2,1\n2026-01-01T00:01:00Z,,\n"
     assert (tmp_path / "long.csv").read_text() == (
         "time,row,name,value,quality\n2026-01-01T00:00:00Z,1,b,2,good\n"

@@ -39,6 +39,7 @@ from madang.library._join import (
 from madang.library._join_match import AMBIGUOUS, Matched, Outcome
 from madang.library._join_times import Instants, Phase, RowTimes, TableView, instants_of, is_instant, phases, row_times
 from madang.library._kernels import (
+    ALL_FEATURES,
     Buckets,
     Feature,
     WindowFeatures,
@@ -54,6 +55,7 @@ from madang.library._report import IntakeReport, TableReport
 from madang.library._where import Form, Where
 
 __all__ = [
+    "ALL_FEATURES",
     "AMBIGUOUS",
     "PART",
     "SURE",

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from madang.connect import ROW, Layout, ReadOptions, TableReader, TableSource, Tally
 from madang.errors import InputError
@@ -20,7 +22,7 @@ from madang.library._lake import PartWriter, StoredFile, conform
 from madang.library._meaning import Proposer, converted, converted_by_tag, scaling
 from madang.library._personal_watch import PersonalWatch, preamble_findings
 from madang.library._profile import ColumnProfile, TableProfile
-from madang.plant import Finding
+from madang.plant import Finding, ValueFlag
 
 
 class TableFiles(Protocol):
@@ -124,14 +126,14 @@ def stage(
     try:
         with _Behind(streams) as behind:
             for chunk in reader.chunks():
-                rows = meaning.convert(chunk.rows)
+                rows, flags = finite(meaning.convert(chunk.rows), chunk.flags)
                 behind.put("records", _with_part(rows, part))
-                if chunk.flags.num_rows:
-                    behind.put("flags", _with_part(chunk.flags, part, FLAGS_SCHEMA))
-                    flag_count += chunk.flags.num_rows
+                if flags.num_rows:
+                    behind.put("flags", _with_part(flags, part, FLAGS_SCHEMA))
+                    flag_count += flags.num_rows
                 if chunk.quarantine.num_rows:
                     behind.put("quarantine", _with_part(chunk.quarantine, part, QUARANTINE_SCHEMA))
-                profile.add(rows, chunk.flags)
+                profile.add(rows, flags)
                 personal.look(rows)
                 personal.look_aside(chunk.quarantine)
                 if progress is not None:
@@ -256,6 +258,28 @@ class _Behind:
                     getattr(self._streams, item[0]).write(item[1])
                 except BaseException as error:  # handed to the reading thread
                     self._error = error
+
+
+def finite(rows: pa.RecordBatch, flags: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Take infinite values and NaN for what they are: bad values, remarked, with the value withheld."""
+    columns = list(rows.columns)
+    remarks = [flags]
+    numbers = rows.column(ROW)
+    for at, (name, column) in enumerate(zip(rows.schema.names, rows.columns, strict=True)):
+        if not pa.types.is_floating(column.type):
+            continue
+        good = np.isfinite(column.to_numpy(zero_copy_only=False))
+        if int(np.count_nonzero(good)) == len(column) - column.null_count:
+            continue
+        bad = pa.array(~good & column.is_valid().to_numpy(zero_copy_only=False))
+        original = column.filter(bad).cast(pa.string())
+        columns[at] = pc.if_else(bad, pa.scalar(None, column.type), column)
+        words = {"row": numbers.filter(bad), "column": [name] * len(original), "flag": [str(ValueFlag.BAD)] * len(original)}
+        remarks.append(pa.RecordBatch.from_pydict({**words, "original": original}, schema=flags.schema))
+    if len(remarks) == 1:
+        return rows, flags
+    together = pa.Table.from_batches(remarks).combine_chunks().to_batches()
+    return pa.RecordBatch.from_arrays(columns, names=rows.schema.names), together[0]
 
 
 def _with_part(batch: pa.RecordBatch, part: int, schema: pa.Schema | None = None) -> pa.RecordBatch:
