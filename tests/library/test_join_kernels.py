@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from madang.library._kernels import (
     Direction,
+    Feature,
     as_of,
     as_of_by,
     downsample,
@@ -64,6 +65,25 @@ def test_features_of_overlapping_nested_and_empty_windows_equal_duckdb(seed: int
     for feature in ("mean", "min", "max", "std", "first", "last"):
         np.testing.assert_allclose(got[feature], want[feature], rtol=1e-11, atol=1e-9, err_msg=feature)
     np.testing.assert_allclose(got["slope"], want["slope"], rtol=1e-6, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=_SEEDS, n=st.integers(1, 120), windows=st.integers(1, 25))
+def test_a_window_summed_up_alone_does_not_depend_on_the_others_to_the_last_bit(seed: int, n: int, windows: int) -> None:
+    rng = np.random.default_rng(seed)
+    time, value = _readings(rng, n)
+    start = rng.integers(-20, 420, windows)
+    end = start + rng.integers(-5, 150, windows)
+    features: tuple[Feature, ...] = ("mean", "min", "max", "std", "first", "last")
+
+    together = window_features(time, value, start, end, features, alone=True)
+    shared = window_features(time, value, start, end, features)
+
+    for at in range(windows):
+        single = window_features(time, value, start[at : at + 1], end[at : at + 1], features, alone=True)
+        for feature in features:
+            np.testing.assert_array_equal(single[feature], together[feature][at : at + 1])
+            np.testing.assert_allclose(single[feature], shared[feature][at : at + 1], rtol=1e-12, atol=1e-9)
 
 
 def test_a_constant_reading_has_no_spread_however_large_it_is() -> None:

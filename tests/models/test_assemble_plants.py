@@ -278,3 +278,26 @@ def test_the_order_of_the_rows_in_the_files_changes_nothing_but_the_order_of_the
     for name in straight.series:
         if not straight[name].categorical:
             np.testing.assert_allclose(straight[name].values[one], mixed[name].values[other], err_msg=name)
+
+
+def test_a_prediction_gets_the_columns_of_the_learned_frame_and_later_readings_change_no_earlier_lot() -> None:
+    plant = join_plant(17)
+    learned = assemble(_reads(plant), StudyRequest(target="purity"))
+    half = plant.lots.num_rows // 2
+    cut = plant.lots["end"].to_numpy()[half - 1] + 12 * _HOUR
+    early = replace(
+        plant,
+        lots=plant.lots.slice(0, half),
+        signal=plant.signal.filter(pa.array(plant.signal["time"].to_numpy() < cut)),
+        lab=plant.lab.filter(pa.array(plant.lab["result_time"].to_numpy() < cut)),
+    )
+
+    whole = assemble(_reads(plant), StudyRequest(), with_target=False, like=learned.facts)
+    part = assemble(_reads(early), StudyRequest(), with_target=False, like=learned.facts)
+
+    made = learned.facts["features"]
+    assert isinstance(made, dict)
+    assert len(made) >= 4
+    for name in made:
+        np.testing.assert_array_equal(part[name].values, whole[name].values[:half], err_msg=name)
+    assert set(learned.series) <= set(whole.series)

@@ -10,7 +10,7 @@ every statistic.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Set
+from collections.abc import Collection, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -124,6 +124,8 @@ def window_features(
     start: TimeArray,
     end: TimeArray,
     features: Collection[Feature] = ALL_FEATURES,
+    *,
+    alone: bool = False,
 ) -> WindowFeatures:
     """Return statistics of one tag's readings per window; windows may overlap, nest, be empty and stand in any order.
 
@@ -136,6 +138,8 @@ def window_features(
         start: First instant of each window, included.
         end: End of each window, not included; a window that ends before it starts is empty.
         features: Which statistics to compute.
+        alone: Whether each window is summed up by itself: its figures are then the same to the last bit whatever other windows are
+            asked for (slopes excepted), at the price of reading what overlapping windows share once for each.
 
     Source:
         Means and moments of parts are put together after Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for
@@ -159,10 +163,11 @@ def window_features(
     if "last" in made:
         made["last"][filled] = value[beyond[filled] - 1 if present is None else present[beyond[filled] - 1]]
     if len(filled) and made.keys() - {"first", "last"}:
-        edges = np.unique(np.concatenate((low[filled], high[filled])))
         per_hour = 3_600_000_000.0 if np.issubdtype(np.asarray(time).dtype, np.datetime64) else 1.0
-        segments = _sum_segments(whole, value, edges, made.keys(), gaps, per_hour)
-        _put_together(segments, np.searchsorted(edges, low[filled]), np.searchsorted(edges, high[filled]), filled, made)
+        for windows in _tracks(low, high, filled) if alone else (filled,):
+            edges = np.unique(np.concatenate((low[windows], high[windows])))
+            segments = _sum_segments(whole, value, edges, made.keys(), gaps, per_hour)
+            _put_together(segments, np.searchsorted(edges, low[windows]), np.searchsorted(edges, high[windows]), windows, made)
     return WindowFeatures(n, made)
 
 
@@ -295,6 +300,20 @@ def _whole(time: TimeArray | NDArray[np.datetime64]) -> IntArray:
     if np.issubdtype(array.dtype, np.datetime64):
         return array.astype("datetime64[us]", copy=False).view(np.int64)
     return array.astype(np.int64, copy=False)
+
+
+def _tracks(low: IntArray, high: IntArray, windows: IntArray) -> Iterator[IntArray]:
+    """Deal windows to tracks on which none overlaps another: each then is one segment."""
+    waiting = windows[np.lexsort((high[windows], low[windows]))]
+    while len(waiting):
+        starts = low[waiting]
+        taken = np.zeros(len(waiting), dtype=np.bool_)
+        at = 0
+        while at < len(waiting):
+            taken[at] = True
+            at = max(at + 1, int(np.searchsorted(starts, high[waiting[at]], side="left")))
+        yield waiting[taken]
+        waiting = waiting[~taken]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ known only after the result becomes an input, and ``facts["join"]`` says what wa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,7 @@ from madang.library import (
     ReadResult,
     is_instant,
     lot_events,
+    no_offset,
     offset_of_events,
     offset_of_samples,
 )
@@ -49,6 +51,7 @@ from madang.models._assemble_signals import (
     distinct_series,
     last_part,
     recipe_phases,
+    same_series,
     signal_of,
     thirds,
     window_series,
@@ -67,7 +70,12 @@ _DENSE = 20.0
 
 
 def assemble(
-    reads: Sequence[ReadResult], request: StudyRequest, *, keep: Collection[str] = (), with_target: bool = True
+    reads: Sequence[ReadResult],
+    request: StudyRequest,
+    *,
+    keep: Collection[str] = (),
+    with_target: bool = True,
+    like: Mapping[str, Json] | None = None,
 ) -> Frame:
     """Return the frame of one table, or of several exports of one plant.
 
@@ -76,6 +84,8 @@ def assemble(
         request: Names given by a person; each is looked up among names and source names of every table.
         keep: Text columns that stay categories however many texts they hold (a saved study's own columns).
         with_target: Whether lots without a result are left out. A prediction keeps them.
+        like: ``facts`` of the frame a model learned from: the same target, offsets of clocks and made columns, none of them found
+            anew, so that later rows change nothing about earlier ones.
 
     Returns:
         The frame. Beside the facts of `frame_of`, ``facts["rows_are"]`` is ``lots`` or ``records``, ``facts["features"]`` says
@@ -92,12 +102,13 @@ def assemble(
     if len(reads) == 1:
         return frame_of(reads[0], request, keep=keep)
     tables = plant_tables(reads)
-    target = find_target(tables, request.target)
+    before = _before(like)
+    target = find_target(tables, request.target or before.target)
     if len(tables) == 1:
         return _frame_of_one(tables[0], reads, request, keep)
     if _is_signal(target.table):
         return _around_signal(tables, target, request, keep)
-    return _Plant(tables, target, request, frozenset(keep), with_target).frame()
+    return _Plant(tables, target, request, frozenset(keep), with_target, before).frame()
 
 
 def _frame_of_one(table: PlantTable, reads: Sequence[ReadResult], request: StudyRequest, keep: Collection[str]) -> Frame:
@@ -123,6 +134,52 @@ def _is_signal(table: PlantTable) -> bool:
     return float(np.mean(np.abs(moved - usual) <= 0.2 * usual)) >= 0.7
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What an earlier assembly decided; nothing, for a first one."""
+
+    target: str | None = None
+    offsets: Mapping[str, ClockOffset] = field(default_factory=dict)
+    """By table."""
+    features: Mapping[str, Mapping[str, Json]] | None = None
+
+    def offset_of(self, signal: Signal) -> ClockOffset:
+        """Return the offset of a signal's clock: that of its name, else that of the table most of its tags came from."""
+        if signal.view.name in self.offsets:
+            return self.offsets[signal.view.name]
+        tables = Counter(str(f["table"]) for f in (self.features or {}).values() if str(f["column"]) in signal.tags)
+        likely = next((name for name, _ in tables.most_common() if name in self.offsets), None)
+        return (
+            no_offset(Bilingual("처음 보는 신호예요.", "A signal not seen before.")) if likely is None else self.offsets[likely]
+        )
+
+    def features_of(self, signal: Signal, signals: Sequence[Signal]) -> dict[str, Mapping[str, Json]]:
+        """Return the features to make of a signal; where several signals have a tag, the one of the same name makes it."""
+        wanted = {}
+        for name, facts in (self.features or {}).items():
+            holders = [s for s in signals if str(facts["column"]) in s.tags]
+            named = [s for s in holders if s.view.name == facts["table"]]
+            if holders and (named or holders)[0] is signal:
+                wanted[name] = facts
+        return wanted
+
+
+def _before(facts: Mapping[str, Json] | None) -> _Before:
+    join, features = (facts or {}).get("join"), (facts or {}).get("features")
+    if facts is None or not isinstance(join, dict) or not isinstance(features, dict):
+        return _Before()
+    offsets = join.get("offsets")
+    same = Bilingual("학습할 때 찾은 값이에요.", "As found when it was learned.")
+    found = {
+        name: ClockOffset(float(str(made["minutes"])), float(str(made["low"])), float(str(made["high"])), bool(made["supported"]),
+                          int(str(made["events"])), same)
+        for name, made in (offsets.items() if isinstance(offsets, dict) else ()) if isinstance(made, dict)
+    }  # fmt: skip
+    target = facts.get("target")
+    made_columns = {name: made for name, made in features.items() if isinstance(made, dict)}
+    return _Before(target if isinstance(target, str) else None, found, made_columns)
+
+
 @dataclass
 class _Plant:
     """The tables of one plant on their way to one frame: each step notes what it did."""
@@ -132,6 +189,7 @@ class _Plant:
     request: StudyRequest
     keep: frozenset[str]
     with_target: bool
+    before: _Before
     documents: list[Json] = field(default_factory=list)
     sentences: list[Bilingual] = field(default_factory=list)
     offsets: dict[str, Json] = field(default_factory=dict)
@@ -159,17 +217,24 @@ class _Plant:
             after = self._booked_after(lots, joined)
             columns += self._columns_of(joined.table, joined.partner, after=after, keys={joined.link.key.right})
         dropped = {"uncovered": 0, "constant": 0, "alike": 0, "repeated": 0}
-        for signal, offset in self._on_lots_clock(lots, signals):
-            at = recipe_phases(signal, offset, parts[0]) if len(parts) <= 2 else ()
-            made = window_series(
-                signal, offset, (*parts[:1], *(at or thirds(parts[0])), *parts[1:]) if len(parts) <= 2 else parts
-            )
+        on_clock = self._on_lots_clock(lots, signals)
+        for signal, offset in on_clock:
+            steps_of = parts
+            if len(parts) <= 2:
+                steps_of = (*parts[:1], *(recipe_phases(signal, offset, parts[0]) or thirds(parts[0])), *parts[1:])
+            if self.before.features is not None:
+                wanted = self.before.features_of(signal, [s for s, _ in on_clock])
+                features += same_series(signal, offset, steps_of, wanted)
+                continue
+            made = window_series(signal, offset, steps_of)
             features += made.kept
             for why, count in made.dropped.items():
                 dropped[why] += count
         for log in logs:
-            features += _log_flags(log, parts[0])
-        kept, dropped["repeated"] = distinct_series(features)
+            features += _log_flags(log, parts[0], always=self.before.features is not None)
+        kept = tuple(features)
+        if self.before.features is None:
+            kept, dropped["repeated"] = distinct_series(features)
         return self._finish(lots, rows, index, columns, kept, parts, dropped)
 
     def _lots(self) -> tuple[PlantTable, Link | None]:
@@ -272,6 +337,9 @@ class _Plant:
     def _on_lots_clock(self, lots: PlantTable, tables: Sequence[PlantTable]) -> list[tuple[Signal, ClockOffset]]:
         """Return the signals with the offset of their clocks; a system that shows no events takes that of one recorded alike."""
         signals = [signal_of(table.view, table.times) for table in tables if table.times is not None]
+        if self.before.features is not None:
+            self.offsets.update({signal.view.name: self.before.offset_of(signal).document() for signal in signals})
+            return [(signal, self.before.offset_of(signal)) for signal in signals]
         events = {} if lots.times is None or not lots.times.windows else lot_events(lots.view, lots.times)
         found = [offset_of_events(events, {n: (s.time, v) for n, v in s.tags.items()}) for s in signals]
         made = []
@@ -338,11 +406,12 @@ class _Plant:
         for made in columns:
             at = made.values[index]
             mine = made.name == self.target.column and made.origin == target_table.name
-            twin = None if mine else next((s.name for s in series.values() if _same(s, made, at)), None)
+            anew = self.before.features is None
+            twin = None if mine or not anew else next((s.name for s in series.values() if _same(s, made, at)), None)
             if twin is not None:
                 repeated.append({"column": made.name, "table": made.origin, "same_as": twin})
                 continue
-            if not mine and not _moves(at):
+            if not mine and anew and not _moves(at):
                 dropped["constant"] += 1
                 continue
             name = _free(made, series)
@@ -516,14 +585,14 @@ def _lot_key(lots: PlantTable, results: PlantTable) -> str | None:
     return named[0] if named else None
 
 
-def _log_flags(log: PlantTable, whole: Phase) -> list[MadeFeature]:
+def _log_flags(log: PlantTable, whole: Phase, *, always: bool) -> list[MadeFeature]:
     """Return how many entries people wrote while each lot was made: a flag, never the text."""
     if log.times is None or np.isnat(whole.start).all():
         return []
     at = np.sort(log.times.start[~np.isnat(log.times.start)])
     low, high = np.searchsorted(at, whole.start), np.searchsorted(at, whole.end)
     counts = np.where(np.isnat(whole.start), np.nan, (high - low).astype(np.float64))
-    if not _moves(counts):
+    if not always and not _moves(counts):
         return []
     name = f"{log.name} [entries]"
     series = Series(name, counts, None, Role.ACTUAL, Kind.COUNT, None, "before", f"{log.name}: entries / lot")

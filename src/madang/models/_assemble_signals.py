@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from madang.errors import Json
-from madang.library import ClockOffset, Feature, Instants, Phase, RowTimes, TableView, signal_numbers, window_features
+from madang.library import (
+    ALL_FEATURES,
+    ClockOffset,
+    Feature,
+    Instants,
+    Phase,
+    RowTimes,
+    TableView,
+    signal_numbers,
+    window_features,
+)
 from madang.models._frame import FloatArray, Series
 from madang.plant import Bilingual, Kind, Role
 
@@ -101,6 +111,34 @@ def window_series(signal: Signal, offset: ClockOffset, parts: Sequence[Phase], *
     return MadeFeatures(tuple(feature for kept, _ in results for feature in kept), total)
 
 
+def same_series(
+    signal: Signal, offset: ClockOffset, parts: Sequence[Phase], wanted: Mapping[str, Mapping[str, Json]]
+) -> tuple[MadeFeature, ...]:
+    """Return the features that an earlier assembly made, by name, whatever they are worth here.
+
+    Args:
+        signal: Readings on their own clock.
+        offset: How far that clock runs ahead of the lots'.
+        parts: The parts of the lots, by name as before.
+        wanted: Name of the feature -> its ``column``, ``window`` and ``statistic``.
+    """
+    by_name = {part.name: part for part in parts}
+    made = []
+    for name, facts in wanted.items():
+        tag, part = str(facts["column"]), by_name.get(str(facts["window"]))
+        if tag not in signal.tags or part is None:
+            continue
+        values, statistic = signal.tags[tag], str(facts["statistic"])
+        if statistic == "increase":
+            numbers = _counted(signal, tag, values, offset, (part,), alone=True)[0][2]
+        else:
+            feature = next(known for known in ALL_FEATURES if known == statistic)
+            numbers = _of_windows(signal.time, values, part, offset, (feature,), alone=True)[feature]
+        origin = f"{signal.view.name}: {tag}, {statistic} / {part.name}"
+        made.append(MadeFeature(Series(name, numbers, available="before", origin=origin), dict(facts)))
+    return tuple(made)
+
+
 def distinct_series(features: Sequence[MadeFeature]) -> tuple[tuple[MadeFeature, ...], int]:
     """Return the features without those that repeat another one's numbers exactly, and how many were repeats."""
     seen: dict[bytes, str] = {}
@@ -131,23 +169,25 @@ def _length(part: Phase) -> float:
     return float(np.median(known.astype(np.int64))) if len(known) else 0.0
 
 
-def _counted(signal: Signal, tag: str, values: FloatArray, offset: ClockOffset, parts: Sequence[Phase]) -> Sequence[_Made]:
+def _counted(
+    signal: Signal, tag: str, values: FloatArray, offset: ClockOffset, parts: Sequence[Phase], *, alone: bool = False
+) -> Sequence[_Made]:
     present = np.flatnonzero(~np.isnan(values))
     steps = np.diff(values[present])
     # a counter that starts again lost one step: what it counted then is not known
     steps[steps < 0] = np.nan
     time = signal.time[present[1:]]
-    found = _of_windows(time, steps, parts[0], offset, ("mean", "n"))
+    found = _of_windows(time, steps, parts[0], offset, ("mean", "n"), alone=alone)
     return [(parts[0].name, "increase", found["mean"] * found["n"])]
 
 
 def _of_windows(
-    time: Instants, values: FloatArray, part: Phase, offset: ClockOffset, wanted: tuple[Feature, ...]
+    time: Instants, values: FloatArray, part: Phase, offset: ClockOffset, wanted: tuple[Feature, ...], *, alone: bool = False
 ) -> Mapping[Feature, FloatArray]:
     start, end = part.start + offset.shift, part.end + offset.shift
     unknown = np.isnat(start) | np.isnat(end)
     never = np.datetime64(0, "us")
-    found = window_features(time, values, np.where(unknown, never, start), np.where(unknown, never, end), wanted)
+    found = window_features(time, values, np.where(unknown, never, start), np.where(unknown, never, end), wanted, alone=alone)
     return {feature: found[feature] for feature in wanted}
 
 
