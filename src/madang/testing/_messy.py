@@ -74,6 +74,22 @@ _SINGLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mixed units", {"troubles": ("mixed_units",)}),
     ("censored", {"troubles": ("censored",)}),
     ("personal", {"troubles": ("personal",)}),
+    ("blank lines", {"troubles": ("blank_lines",)}),
+    ("headers in between", {"troubles": ("repeated_header",), "units": "row"}),
+    ("separator at the line end", {"troubles": ("trailing_separator",)}),
+    ("sep= line", {"troubles": ("sep_line",), "separator": ";"}),
+    ("a unit in every cell", {"troubles": ("cell_units",), "units": "none"}),
+    ("full-width digits", {"troubles": ("full_width",)}),
+    ("line ends in quotes", {"troubles": ("quoted_newline",)}),
+    ("date and clock in two columns", {"time": "split"}),
+    ("time in Korean words", {"time": "words_ko", "encoding": "cp949"}),
+    ("serial days of a spreadsheet", {"time": "excel_serial"}),
+    ("UTC with Z", {"time": "iso_z"}),
+    ("month first, AM and PM", {"time": "month_first"}),
+    (
+        "date and clock, cp949, semicolon, decimal comma",
+        {"time": "split", "encoding": "cp949", "separator": ";", "decimal": ","},
+    ),
 )
 
 
@@ -139,11 +155,12 @@ def _combined(rng: np.random.Generator) -> dict[str, Any]:
     given: dict[str, Any] = {"form": form}
     time: TimeForm = _one(rng, (
         "space", "space", "ampm", "h24", "day_first_dot", "epoch_s", "epoch_ms", "iso_offset", "compact", "midnight_row",
+        "words_ko", "month_first", "iso_z",
     ))  # fmt: skip
-    given["time"] = "space" if form == "fixed" and time == "ampm" else time
+    given["time"] = "space" if form == "fixed" and time in ("ampm", "words_ko", "month_first") else time
     if form in ("csv", "tsv", "fixed"):
         given["encoding"] = _one(rng, ("utf-8", "utf-8-sig", "cp949", "cp949", "latin-1", "utf-16"))
-        if given["encoding"] == "latin-1" and given["time"] == "ampm":
+        if given["encoding"] == "latin-1" and given["time"] in ("ampm", "words_ko"):
             given["time"] = "day_first_dot"
     if form == "csv":
         given["separator"] = _one(rng, (",", ",", ";", "\t", "|"))
@@ -174,7 +191,15 @@ def _drawn_troubles(rng: np.random.Generator, given: Mapping[str, Any]) -> tuple
     if wide:
         pool.append("personal")
     if given["form"] in ("csv", "tsv") and wide:
-        pool += ["shifted_longer", "totals", "truncated"]
+        pool += [
+            "shifted_longer",
+            "totals",
+            "truncated",
+            "blank_lines",
+            "repeated_header",
+            "trailing_separator",
+            "quoted_newline",
+        ]
     if given.get("units", "header") != "none":
         pool.append("mixed_units")
     if given["form"] == "xlsx":

@@ -24,14 +24,17 @@ IntArray: TypeAlias = NDArray[np.int64]
 FileForm = Literal["csv", "tsv", "fixed", "whitespace", "jsonl", "json", "parquet", "xlsx", "sqlite"]
 TimeForm = Literal[
     "space", "iso_offset", "ampm", "h24", "day_first_dot", "day_first_slash", "epoch_s", "epoch_ms", "epoch_us", "compact",
-    "midnight_row",
+    "midnight_row", "words_ko", "excel_serial", "iso_z", "month_first", "split",
 ]  # fmt: skip
 Trouble = Literal[
     "duplicates", "out_of_order", "shifted_longer", "shifted_same", "totals", "truncated", "bad_codes", "missing_words",
     "stuck", "rollover", "mixed_units", "censored", "personal", "hidden_sheet", "hidden_column", "second_table",
+    "blank_lines", "repeated_header", "trailing_separator", "sep_line", "cell_units", "full_width", "quoted_newline",
 ]  # fmt: skip
 
 SEOUL = np.timedelta64(9 * 3600, "s")
+SPLIT = "\x1f"
+"""Parts a time that is written into two cells."""
 BAD_WORDS = ("-", "#N/A", "9999", "ERR", "9999", "#VALUE!", "Bad", "9999")
 MISSING_WORDS = ("", "N.D.", "NULL", "NaN", "")
 
@@ -118,6 +121,8 @@ class _Sheet:
     """``normal``, ``duplicate``, ``shifted``, ``totals`` or ``truncated`` by written record."""
     expected: set[str] = field(default_factory=set)
     allowed: set[str] = field(default_factory=set)
+    strange_lines: int = 0
+    """Lines that are no records: blank ones, headers in between. They may be passed over or set aside."""
 
 
 def emit(table: PlainTable, style: Style, seed: int) -> Emitted:
@@ -166,9 +171,12 @@ def _check(style: Style, table: PlainTable) -> None:
         "hidden_column": style.form == "xlsx",
         "second_table": style.form == "xlsx",
         "rollover": any(c.counter for c in table.columns),
+        **dict.fromkeys(("blank_lines", "repeated_header", "trailing_separator", "sep_line", "quoted_newline"), wide_text),
     }.items():
         if trouble in style.troubles and not possible:
             raise ValueError(f"{trouble} cannot be shown in {style.form}/{style.layout}")
+    if style.time == "split" and not wide_text:
+        raise ValueError("a time in two columns is shown in wide text files")
     if style.decimal == "," and style.separator == ",":
         raise ValueError("a decimal comma needs another separator")
     if style.layout in ("long", "nested", "transposed") and style.form in ("xlsx", "sqlite", "parquet", "fixed"):
@@ -212,6 +220,18 @@ def _time_text(at: np.datetime64, form: TimeForm) -> str:
         return f"{date}.{month}.{year} {clock}"
     if form == "day_first_slash":
         return f"{date}/{month}/{year} {clock[:5]}"
+    if form == "iso_z":
+        return f"{at.astype('datetime64[s]')}Z"
+    if form == "words_ko":
+        hour = int(clock[:2])
+        return f"{year}년 {month}월 {date}일 {'오전' if hour < 12 else '오후'} {(hour % 12) or 12:02d}:{clock[3:5]}"
+    if form == "excel_serial":
+        return f"{(local - np.datetime64('1899-12-30T00:00:00', 's')).astype(np.int64) / 86400.0:.8f}"
+    if form == "month_first":
+        hour = int(clock[:2])
+        return f"{int(month)}/{int(date)}/{year} {(hour % 12) or 12}{clock[2:]} {'AM' if hour < 12 else 'PM'}"
+    if form == "split":
+        return f"{day}{SPLIT}{clock}"
     if form == "compact":
         return f"{year[2:]}{month}{date}{clock.replace(':', '')}"
     return f"{day} {clock}"
@@ -229,7 +249,7 @@ def _written(table: PlainTable, style: Style) -> _Sheet:
     sheet = _Sheet(table, cells, [_time_text(t, style.time) for t in table.time], values, state, np.arange(n), ["normal"] * n)
     if style.time == "midnight_row":
         sheet.expected.add("midnight_row")
-    if style.time in ("day_first_dot", "day_first_slash"):
+    if style.time in ("day_first_dot", "day_first_slash", "month_first"):
         sheet.allowed.add("ambiguous_date")
     if style.form == "xlsx" and style.header == "two":
         sheet.allowed.add("merged_header")
@@ -357,7 +377,38 @@ def _personal(sheet: _Sheet, style: Style, rng: np.random.Generator) -> None:
     sheet.expected.add("personal_data")
 
 
+def _cell_units(sheet: _Sheet, style: Style, rng: np.random.Generator) -> None:
+    """Every number of one column is followed by its unit."""
+    fit = [k for k, c in enumerate(sheet.table.columns) if c.unit and c.numeric and not c.counter]
+    k = int(rng.choice(fit))
+    for i, row in enumerate(sheet.cells):
+        if sheet.state[i, k] == "good":
+            row[k] = f"{row[k]} {sheet.table.columns[k].unit}"
+
+
+def _full_width(sheet: _Sheet, style: Style, rng: np.random.Generator) -> None:
+    """A few numbers were typed with full-width digits."""
+    k = _numeric(sheet, rng)
+    rows = np.sort(rng.choice(np.arange(2, len(sheet.cells) - 2), 6, replace=False))
+    wide = str.maketrans("0123456789.-", "０１２３４５６７８９．－")
+    for i in rows[sheet.state[rows, k] == "good"].tolist():
+        sheet.cells[i][k] = sheet.cells[i][k].translate(wide)
+
+
+def _quoted_newline(sheet: _Sheet, style: Style, rng: np.random.Generator) -> None:
+    """A remark column holds line ends inside quotes."""
+    n = len(sheet.cells)
+    marked = set(rng.choice(np.arange(2, n - 2), 9, replace=False).tolist())
+    column = PlainColumn("REMARK" if style.encoding == "latin-1" else "비고", None, np.zeros(n), 0, texts=("",))
+    sheet.table = replace(sheet.table, columns=(*sheet.table.columns, column))
+    for i, row in enumerate(sheet.cells):
+        row.append(f"check{style.separator} valve\nthen pump" if i in marked else "ok")
+    sheet.state = np.hstack([sheet.state, np.full((n, 1), "none", dtype="<U8")])
+    sheet.values = np.hstack([sheet.values, np.zeros((n, 1))])
+
+
 _CELL_TROUBLES: dict[Trouble, Any] = {
+    "cell_units": _cell_units, "full_width": _full_width, "quoted_newline": _quoted_newline,
     "personal": _personal, "rollover": _rollover, "stuck": _stuck, "bad_codes": _bad_codes, "missing_words": _missing_words,
     "censored": _censored, "mixed_units": _mixed_units,
 }  # fmt: skip
@@ -476,8 +527,10 @@ def _outcomes(sheet: _Sheet, style: Style) -> tuple[Outcome, ...]:
     for mended, stuck, censored, totals in choices:
         for records in _record_counts(sheet, style):
             outcome = _outcome(sheet, style, records, mended=mended, stuck=stuck, censored=censored, totals=totals)
-            if outcome not in seen:
-                seen.append(outcome)
+            for strange in sorted({0, sheet.strange_lines}):
+                told = replace(outcome, quarantined=outcome.quarantined + strange)
+                if told not in seen:
+                    seen.append(told)
     return tuple(seen)
 
 
@@ -549,7 +602,9 @@ def _render(sheet: _Sheet, style: Style, rng: np.random.Generator) -> bytes:
 
 
 def _headers(sheet: _Sheet, style: Style) -> list[str]:
-    names = [sheet.table.time_name]
+    names = [sheet.table.time_name] if style.time != "split" else ["일자", "시각"]
+    if style.time == "split" and style.encoding == "latin-1":
+        names = ["Datum", "Uhrzeit"]
     for c in sheet.table.columns:
         with_unit = style.units == "header" and c.unit
         names.append(f"{c.name}({c.unit})" if with_unit else c.name)
@@ -564,6 +619,8 @@ def _lines(sheet: _Sheet, style: Style) -> list[str]:
     if style.layout == "long":
         return _long_lines(sheet, style)
     records = [[t, *row] for t, row in zip(sheet.times, sheet.cells, strict=True)]
+    if style.time == "split":
+        records = [[*row[0].split(SPLIT), *row[1:]] for row in records]
     head: list[list[str]] = []
     if style.header == "two":
         half = len(sheet.table.columns) // 2
@@ -581,11 +638,30 @@ def _lines(sheet: _Sheet, style: Style) -> list[str]:
     if style.form == "whitespace":
         # Runs of blanks part the cells, so a time of two words becomes two columns: such files give epochs.
         return [*style.preamble, *("  ".join(cell.replace(" ", "_") or "NaN" for cell in row) for row in block)]
-    return [*style.preamble, *(_joined(row, style.separator) for row in block)]
+    lines = [_joined(row, style.separator) for row in block]
+    return [*style.preamble, *_disturbed(lines, len(head), sheet, style)]
+
+
+def _disturbed(lines: list[str], head: int, sheet: _Sheet, style: Style) -> list[str]:
+    """Return the lines with those that are no records put in between."""
+    if "trailing_separator" in style.troubles:
+        lines = [line + style.separator for line in lines]
+    strange: list[tuple[int, str]] = []
+    body = len(lines) - head
+    if "blank_lines" in style.troubles:
+        strange += [(head + body * k // 5, "") for k in (1, 2, 3)]
+    if "repeated_header" in style.troubles and head:
+        strange += [(head + body * k // 3, line) for k in (1, 2) for line in lines[:head]]
+    for at, line in sorted(strange, key=lambda s: -s[0]):
+        lines.insert(at, line)
+    sheet.strange_lines = len(strange)
+    if strange:
+        sheet.allowed.add("unreadable_rows")
+    return [f"sep={style.separator}", *lines] if "sep_line" in style.troubles else lines
 
 
 def _joined(row: list[str], separator: str) -> str:
-    return separator.join(f'"{cell}"' if separator in cell or '"' in cell else cell for cell in row)
+    return separator.join(f'"{cell}"' if separator in cell or '"' in cell or "\n" in cell else cell for cell in row)
 
 
 def _fixed(block: list[list[str]]) -> list[str]:
