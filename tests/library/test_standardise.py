@@ -110,7 +110,10 @@ def test_what_is_proposed_at_the_threshold_is_right_in_nine_of_ten(half: str) ->
 
 
 def test_a_list_written_after_the_vocabulary_is_read_as_well() -> None:
-    """Its first reading, before anything was corrected by it, gave a precision of 0.95 at a coverage of 0.81."""
+    """It came in two parts, each read once before anything was corrected by it.
+
+    Those first readings gave a precision of 0.95 at a coverage of 0.81 (99 names), and 0.93 at 0.75 (75 names).
+    """
     precision, coverage, wrong = _score(_labelled("vendor_names_later.tsv"))
     assert precision >= 0.9, wrong
     assert coverage >= 0.75

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from madang.errors import InputError
 from madang.plant import (
     Kind,
-    Unit,
     _line,
     _places,
     _units,
@@ -57,18 +56,26 @@ def test_a_spelling_of_the_floor_leads_to_its_code(text: str, code: str) -> None
     assert unit.code == code
 
 
-@pytest.mark.parametrize(("alias", "unit"), SPELLINGS, ids=[alias for alias, _ in SPELLINGS])
-def test_every_listed_spelling_parses_with_and_without_blanks(alias: str, unit: Unit) -> None:
-    assert parse_unit(alias) == unit
-    assert parse_unit(f"  {alias} ") == unit
+def test_every_listed_spelling_parses_with_and_without_blanks() -> None:
+    wrong = [alias for alias, unit in SPELLINGS if parse_unit(alias) != unit or parse_unit(f"  {alias} ") != unit]
+    assert len(SPELLINGS) > 500
+    assert wrong == []
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=[f"{unit.code}-{unit.kinds[0]}" for unit in UNITS])
-def test_every_code_leads_back_to_its_own_unit(unit: Unit) -> None:
-    parsed = parse_unit(unit.code)
-    assert parsed is not None
-    assert parsed.code == unit.code
-    assert math.isclose(parsed.factor, unit.factor)
+def test_every_code_leads_back_to_its_own_unit() -> None:
+    for unit in UNITS:
+        parsed = parse_unit(unit.code)
+        assert parsed is not None
+        assert parsed.code == unit.code
+        assert math.isclose(parsed.factor, unit.factor)
+
+
+def test_no_spelling_belongs_to_two_units() -> None:
+    owners: dict[str, set[str]] = {}
+    for unit, aliases in _units._TABLE:
+        for alias in aliases:
+            owners.setdefault(_units._plain(alias), set()).add(unit.code)
+    assert {alias: codes for alias, codes in owners.items() if len(codes) > 1} == {}
 
 
 @pytest.mark.parametrize(
@@ -108,9 +115,13 @@ IN_PINT = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def registry() -> pint.UnitRegistry[Any]:
+    return pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+
+
 @pytest.mark.parametrize(("code", "name"), IN_PINT.items())
-def test_the_factor_to_the_si_unit_agrees_with_pint(code: str, name: str) -> None:
-    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+def test_the_factor_to_the_si_unit_agrees_with_pint(registry: pint.UnitRegistry[Any], code: str, name: str) -> None:
     unit = unit_of(code)
     for value in (0.0, 1.0, 137.25):
         scale, _, rest = name.partition("*") if name[0].isdigit() else ("1", "", name)

@@ -144,6 +144,8 @@ class _Belief:
     concept: Concept | None = None
     ambiguous: bool = False
     """The name alone does not settle the kind; a unit does."""
+    qualified: bool = False
+    """Whether other words stand before the one that says what is held."""
 
 
 _NOTHING = Bilingual("이름과 값만으로는 무엇인지 알 수 없어요.", "Neither name nor values say what it is.")
@@ -168,7 +170,8 @@ def _propose(column: SourceColumn, sample: pa.Array | None, known: Vocabulary, h
     belief = _weigh_values(belief, unit, values, column)
     belief = _weigh_hint(belief, hint)
     belief, code, unit_reason = _unit(belief, unit, unit_text, token_unit, values)
-    confidence = round(min(max(belief.confidence, 0.0), 0.99), 2)
+    highest = 0.99 if belief.kind is not Kind.UNKNOWN else 0.5
+    confidence = round(min(max(belief.confidence, 0.0), highest), 2)
     return ColumnProposal(
         name=column.name,
         role=belief.role,
@@ -196,37 +199,11 @@ _FOLLOWING = frozenset("ICTRESYQDAHLVXGKZ")
 # Codes that are first of all something else: analogue input, platinum resistor or pressure transmitter, stepping and so on.
 _NOT_LOOPS = frozenset(
     [
-        "AI",
-        "AO",
-        "DI",
-        "DO",
-        "PC",
-        "MC",
-        "CH",
-        "NO",
-        "ID",
-        "LOT",
-        "LINE",
-        "SEQ",
-        "DATA",
-        "VAR",
-        "COL",
-        "TAG",
-        "MTR",
-        "INV",
-        "VAL",
-        "IN",
-        "IS",
-        "AS",
-        "AT",
-        "IT",
-        "SET",
-        "TEST",
-        "STEP",
-        "D",
+        "AI", "AO", "DI", "DO", "PC", "MC", "CH", "NO", "ID", "LOT", "LINE", "SEQ", "DATA", "VAR", "COL", "TAG",
+        "MTR", "INV", "VAL", "IN", "IS", "AS", "IT", "SET", "TEST", "STEP", "D",
     ]
 )
-_UNSURE_LOOPS = frozenset(["PT", "ST", "VT", "DT", "ET", "MT", "AE", "AIT", "PI", "SI", "VI", "DI", "LI", "EI", "WI", "ZI"])
+_UNSURE_LOOPS = frozenset(["PT", "AT", "ST", "VT", "DT", "ET", "MT", "AE", "AIT", "PI", "SI", "VI", "DI", "LI", "EI", "WI", "ZI"])
 _LOOP_ROLES = {
     "PV": Role.ACTUAL, "MEAS": Role.ACTUAL, "SP": Role.SET_POINT, "SV": Role.SET_POINT, "CSP": Role.SET_POINT,
     "RSP": Role.SET_POINT, "HH": Role.LIMIT, "H": Role.LIMIT, "HI": Role.LIMIT, "L": Role.LIMIT, "LO": Role.LIMIT,
@@ -255,7 +232,7 @@ def _from_name(name: str, reading: Reading, values: _Values, known: Vocabulary) 
     kind = concept.kind
     if concept.quantity:
         role, kind = _modified(role, kind, modifiers)
-    if any(place > head.place for place in reading.unknown):
+    if any(place > head.place and len(reading.tokens[place]) > 2 for place in reading.unknown):
         confidence -= 0.14
     elif "of" in reading.tokens and any(reading.tokens[place + 1 : place + 2] == ("of",) for place in reading.unknown):
         # "LogOfArea" and "SumOfX" name what was computed, not what was measured.
@@ -265,7 +242,7 @@ def _from_name(name: str, reading: Reading, values: _Values, known: Vocabulary) 
     if _current_means_present(head, reading):
         confidence = _ABBREVIATION
     reason = Bilingual(f"이름의 '{head.word}' 에서 알았어요.", f"The name says '{head.word}'.")
-    return _Belief(role, kind, confidence, reason, concept, ambiguous=not head.whole)
+    return _Belief(role, kind, confidence, reason, concept, ambiguous=not head.whole, qualified=head.place > 0)
 
 
 def _head(reading: Reading, values: _Values) -> Meaning | None:
@@ -322,6 +299,10 @@ def _from_modifier(reading: Reading) -> _Belief:
                 f"It says '{meaning.word}', but not of which quantity.",
             )
             return _Belief(meaning.concept.role, Kind.UNKNOWN, 0.5, reason, ambiguous=True)
+    for meaning in reading.meanings:
+        if meaning.concept.id == "output" and meaning.whole:
+            reason = Bilingual(f"'{meaning.word}' 은 제어 출력일 수 있어요.", f"'{meaning.word}' may be the output of a controller.")
+            return _Belief(Role.ACTUAL, Kind.RATIO, 0.6, reason, meaning.concept, ambiguous=True)
     return _Belief(Role.UNKNOWN, Kind.UNKNOWN, 0.2, _NOTHING, ambiguous=True)
 
 
@@ -367,43 +348,9 @@ def _from_loop(name: str, known: Vocabulary) -> _Belief | None:
 # Written without brackets these are units and nothing else, wherever they stand in a name.
 _UNIT_TOKENS = frozenset(
     [
-        "kwh",
-        "mwh",
-        "gwh",
-        "kw",
-        "kvarh",
-        "kvar",
-        "mvarh",
-        "kva",
-        "mva",
-        "rpm",
-        "hz",
-        "khz",
-        "mpa",
-        "kpa",
-        "hpa",
-        "mbar",
-        "psi",
-        "psig",
-        "lpm",
-        "cmh",
-        "cmm",
-        "nm3",
-        "degc",
-        "degf",
-        "ppm",
-        "ppb",
-        "mmaq",
-        "mmh2o",
-        "mmhg",
-        "nlpm",
-        "sccm",
-        "lph",
-        "kgf",
-        "kcal",
-        "um",
-        "hrc",
-        "hrb",
+        "kwh", "mwh", "gwh", "kw", "kvarh", "kvar", "mvarh", "kva", "mva", "rpm", "hz", "khz", "mpa", "kpa", "hpa",
+        "mbar", "psi", "psig", "lpm", "cmh", "cmm", "nm3", "degc", "degf", "ppm", "ppb", "mmaq", "mmh2o", "mmhg",
+        "nlpm", "sccm", "lph", "kgf", "kcal", "um", "hrc", "hrb",
     ]
 )
 
@@ -506,38 +453,9 @@ def _plausible(belief: _Belief, unit: Unit, values: _Values) -> _Belief:
 
 _GOOD_OR_BAD = frozenset(
     [
-        "ok",
-        "ng",
-        "pass",
-        "fail",
-        "passed",
-        "failed",
-        "good",
-        "bad",
-        "양품",
-        "불량",
-        "합격",
-        "불합격",
-        "적합",
-        "부적합",
-        "양호",
-        "i.o.",
-        "n.i.o.",
-        "io",
-        "nio",
-        "accept",
-        "reject",
-        "accepted",
-        "rejected",
-        "defect",
-        "정상",
-        "이상",
-        "o.k.",
-        "n.g.",
-        "gut",
-        "schlecht",
-        "재작업",
-        "보류",
+        "ok", "ng", "pass", "fail", "passed", "failed", "good", "bad", "양품", "불량", "합격", "불합격", "적합", "부적합", "양호",
+        "i.o.", "n.i.o.", "io", "nio", "accept", "reject", "accepted", "rejected", "defect", "정상", "이상", "o.k.",
+        "n.g.", "gut", "schlecht", "재작업", "보류",
     ]
 )
 _PLAIN_VERDICTS = frozenset(
@@ -574,6 +492,10 @@ def _fits(belief: _Belief, unit: Unit | None, values: _Values) -> _Belief:
         epoch = values.numeric and any(9.4e8 * scale <= values.low <= 4.2e9 * scale for scale in (1, 1e3, 1e6))
         compact = values.numeric and values.whole and 1.9e7 <= values.low <= 2.2e13
         if values.numeric and not epoch and not compact:
+            qualified = belief.concept is not None and belief.concept.id == "clock" and belief.qualified
+            if qualified and values.low >= 0:
+                reason = Bilingual("시각이 아니라 걸린 시간의 길이예요.", "Its values are lengths of time, not instants.")
+                return replace(belief, role=Role.ACTUAL, kind=Kind.DURATION, confidence=0.82, reason=reason)
             return replace(belief, confidence=0.4)
         return belief
     if kind is Kind.STATE:
@@ -584,6 +506,10 @@ def _fits(belief: _Belief, unit: Unit | None, values: _Values) -> _Belief:
             doubtful = not values.two_states and values.distinct > 10
     elif kind is Kind.IDENTIFIER:
         doubtful = values.numeric and not values.whole
+        repeated = values.count >= _MANY_ROWS and values.distinct <= 0.2 * values.count
+        if belief.role is Role.IDENTIFIER and repeated and not doubtful:
+            # The number of a machine repeats in every row, that of an order perhaps too: a class or an identity.
+            return replace(belief, confidence=min(belief.confidence, 0.75))
     elif kind is Kind.TEXT:
         doubtful = not text
     else:

@@ -165,6 +165,12 @@ _TABLE: tuple[tuple[Unit, tuple[str, ...]], ...] = (
     _unit("V", "voltage", 1.0, _K.VOLTAGE, "V", "V volt volts 볼트 Vdc Vac VDC VAC"),
     _unit("mV", "voltage", 1e-3, _K.VOLTAGE, "mV", "mV"),
     _unit("kV", "voltage", 1e3, _K.VOLTAGE, "kV", "kV"),
+    _unit("A.h", "charge", 3600.0, _K.UNKNOWN, "Ah", "Ah A.h"),
+    _unit("mA.h", "charge", 3.6, _K.UNKNOWN, "mAh", "mAh mA.h"),
+    _unit("A/dm2", "current density", 100.0, _K.UNKNOWN, "A/dm²", "A/dm2 ASD"),
+    _unit("mA/cm2", "current density", 10.0, _K.UNKNOWN, "mA/cm²", "mA/cm2"),
+    _unit("kOhm", "resistance", 1e3, _K.UNKNOWN, "kΩ", "kOhm kohm kΩ"),
+    _unit("MOhm", "resistance", 1e6, _K.UNKNOWN, "MΩ", "MOhm Mohm MΩ"),
     _unit("Ohm", "resistance", 1.0, _K.UNKNOWN, "Ω", "Ohm ohm Ω 옴"),
     _unit("W", "power", 1.0, _K.ACTIVE_POWER, "W", "W watt watts 와트 Watt"),
     _unit("mW", "power", 1e-3, _K.ACTIVE_POWER, "mW", "mW"),
@@ -326,6 +332,10 @@ def _plain(text: str) -> str:
     return text.replace("⁄", "/").replace("∕", "/")
 
 
+# Nobody measures in millipascal what is written in small letters; megapascal is meant.
+_NEVER_FOLDED = frozenset({"mPa"})
+
+
 def _index() -> None:
     for unit, aliases in _TABLE:
         _BY_CODE.setdefault(unit.code, unit)
@@ -333,7 +343,7 @@ def _index() -> None:
             plain = _plain(alias)
             _EXACT.setdefault(plain, unit)
             # A single letter means what it means only in its own case: K is kelvin, k is no unit.
-            if len(plain) > 1:
+            if len(plain) > 1 and alias not in _NEVER_FOLDED:
                 _FOLDED.setdefault(plain.casefold(), set()).add(unit.code)
                 _FOLDED_UNIT.setdefault(plain.casefold(), unit)
 
@@ -477,6 +487,8 @@ _BRACKETED = re.compile(
     r"^(?P<name>.*?)\s*[\[(（［{〔【<](?P<unit>[^\[\](){}（）［］〔〕【】<>]{1,24}(?:\([a-zA-Z]{1,3}\))?)[\])）］}〕】>]\s*$",
     re.DOTALL,
 )
+# A Latin unit right behind Hangul: 중량kg, 온도℃.
+_GLUED = re.compile(r"^(?P<name>.*[가-힣])(?P<unit>[A-Za-z%℃°㎏㎜㎛㎥][^가-힣_\s]{0,9})$", re.DOTALL)
 _SEPARATOR = re.compile(r"[_\-. ]")
 
 # A suffix that is also an ordinary ending (Type_A, temp_min, Zone_C, LOT_T) is a unit only behind a word it can measure.
@@ -522,7 +534,7 @@ _HINTS: dict[str, tuple[str, ...]] = {
     ),
     "mass": ("mass", "weight", "wt", "중량", "무게", "gewicht", "투입량", "생산량"),
     "volume": ("vol", "용량", "부피", "water", "용수", "usage", "사용량"),
-    "force": ("force", "load", "하중", "kraft", "thrust", "press"),
+    "force": ("force", "tension", "장력", "load", "하중", "kraft", "thrust", "press"),
     "energy": ("energy", "heat", "에너지", "열량", "work"),
     "acceleration": ("vib", "acc", "진동", "가속"),
     "fraction": ("ratio", "rate", "비율"),
@@ -534,71 +546,10 @@ _HINTS: dict[str, tuple[str, ...]] = {
 }
 _ORDINARY_ENDINGS = frozenset(
     [
-        "min",
-        "in",
-        "at",
-        "set",
-        "ea",
-        "pc",
-        "pcs",
-        "t",
-        "ton",
-        "d",
-        "day",
-        "h",
-        "hr",
-        "s",
-        "sec",
-        "m",
-        "g",
-        "l",
-        "a",
-        "v",
-        "w",
-        "k",
-        "f",
-        "c",
-        "n",
-        "j",
-        "deg",
-        "1",
-        "-",
-        "out",
-        "mm",
-        "us",
-        "ms",
-        "ns",
-        "var",
-        "pu",
-        "va",
-        "ft",
-        "gn",
-        "cycle",
-        "cycles",
-        "shot",
-        "shots",
-        "times",
-        "cmd",
-        "cms",
-        "hb",
-        "hv",
-        "hp",
-        "min.",
-        "일",
-        "분",
-        "초",
-        "인",
-        "대",
-        "본",
-        "장",
-        "타",
-        "매",
-        "도",
-        "건",
-        "명",
-        "회",
-        "시간",
-        "개",
+        "min", "in", "at", "set", "ea", "pc", "pcs", "t", "ton", "d", "day", "h", "hr", "s", "sec", "m", "g", "l",
+        "a", "v", "w", "k", "f", "c", "n", "j", "deg", "1", "-", "out", "mm", "us", "ms", "ns", "var", "pu", "va",
+        "ft", "gn", "cycle", "cycles", "shot", "shots", "times", "cmd", "cms", "hb", "hv", "hp", "min.", "일", "분",
+        "초", "인", "대", "본", "장", "타", "매", "도", "건", "명", "회", "시간", "개",
     ]
 )
 
@@ -631,6 +582,11 @@ def split_unit(header: str) -> tuple[str, str | None]:
         unit = parse_unit(ending) if 0 < len(ending) <= 10 else None
         if unit is not None and _suffix_fits(header[: separator.start()], ending, unit):
             return header, ending
+    glued = _GLUED.match(header)
+    if glued is not None:
+        unit = parse_unit(glued["unit"])
+        if unit is not None and _suffix_fits(glued["name"], glued["unit"], unit):
+            return header, glued["unit"]
     return header, None
 
 
