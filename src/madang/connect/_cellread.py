@@ -72,9 +72,15 @@ def open_given(
         layout = replace(base, columns=columns, details={**base.details, **details})
     else:
         layout = Layout(
-            source.format, columns, "nested" if cells.details.get("nested") else "wide", preamble_lines=shape.preamble, header_rows=shape.header_rows, units_row=shape.units_row,
+            source.format,
+            columns,
+            "nested" if cells.details.get("nested") else "wide",
+            encoding=_encoding_of(source),
+            preamble_lines=shape.preamble,
+            header_rows=shape.header_rows,
+            units_row=shape.units_row,
             details=details,
-        )  # fmt: skip
+        )
     layout = with_learned(layout, learned, options)
     by_learning = found_by_learning(learned, layout)
     return _reader(source, cells, shape, layout, options, lambda: (*cells.findings, *by_learning()))

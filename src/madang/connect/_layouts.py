@@ -9,7 +9,7 @@ from dataclasses import replace
 from madang.connect import _times
 from madang.connect._learn import Learned
 from madang.connect._remarks import finding, step
-from madang.connect._tables import Layout, ReadingStep, ReadOptions, SourceColumn, TableLayout
+from madang.connect._tables import Layout, ReadingStep, ReadOptions, SourceColumn
 from madang.errors import Json
 from madang.plant import Finding, split_unit
 
@@ -74,12 +74,9 @@ def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layo
         "tag_codes": {tag: list[Json](codes) for tag, codes in learned.tag_codes.items()},
         "tag_stuck": {tag: list[Json](limits) for tag, limits in learned.tag_stuck.items()},
     }
-    opener = layout.details.get("opener")
-    nested = isinstance(opener, dict) and bool(opener.get("nested"))
-    kind: TableLayout = "nested" if nested else layout.layout
     return replace(
         layout,
-        layout="long" if learned.long is not None else kind,
+        layout="long" if learned.long is not None else layout.layout,
         decimal="," if commas > len(numbers) / 2 else ".",
         thousands=max(set(grouped), key=grouped.count) if grouped else None,
         time_column=learned.time_column,

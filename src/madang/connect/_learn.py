@@ -29,6 +29,7 @@ from madang.connect._values import (
     read_number,
 )
 from madang.connect._watch import record_hashes
+from madang.errors import InputError
 from madang.plant import convert, known_units, parse_unit
 
 Floats = npt.NDArray[np.float64]
@@ -298,7 +299,7 @@ _CELL_WITH_UNIT = re.compile(r"^(?P<number>[<>]?\s*[+-]?[\d.,'\u00a0 ]*\d)\s*(?P
 def _unit_by_scale(cells: Sequence[str], rule: ColumnRule) -> str | None:
     """Return the unit of a column that names none, from the few cells that carry one.
 
-    Exactly one unit of the same quantity must bring those cells into the range of the others.
+    One unit of the same quantity must bring those cells into the midst of the others, and far better than the next.
     """
     bare = [float(value) for cell in cells if (value := read_number(cell, rule).value) is not None]
     dressed = [(match["number"], match["unit"]) for cell in cells if (match := _CELL_WITH_UNIT.match(cell)) is not None]
@@ -309,16 +310,21 @@ def _unit_by_scale(cells: Sequence[str], rule: ColumnRule) -> str | None:
     values = [value for number, _ in dressed if (value := read_number(number, rule).value) is not None]
     if given is None or not values:
         return None
-    low, high = float(np.quantile(bare, 0.01)), float(np.quantile(bare, 0.99))
-    margin = high - low
-    fitting = []
+    middle, spread = float(np.median(bare)), float(np.quantile(bare, 0.99) - np.quantile(bare, 0.01))
+    distances: list[tuple[float, str]] = []
     for unit in known_units():
         if unit.dimension != given.dimension or unit.difference != given.difference:
             continue
-        there = np.asarray(convert(np.array(values, dtype=np.float64), given, unit))
-        if ((there >= low - margin) & (there <= high + margin)).all():
-            fitting.append(unit.display)
-    return fitting[0] if len(fitting) == 1 else None
+        try:
+            there = np.asarray(convert(np.array(values, dtype=np.float64), given, unit))
+        except InputError:
+            continue
+        distances.append((abs(float(np.median(there)) - middle), unit.display))
+    distances.sort()
+    if not distances or distances[0][0] > 0.6 * spread:
+        return None
+    alone = len(distances) == 1 or distances[0][0] < distances[1][0] / 3
+    return distances[0][1] if alone else None
 
 
 def _is_code(cells: Sequence[str]) -> bool:
@@ -696,6 +702,9 @@ def _find_midnight(sample: Sample, learned: Learned) -> None:
     if rule.formats[0] in _times.EPOCHS or not re.search("%[HI]", rule.formats[0]):
         return
     local = read_clocks(joined_texts(sample, learned), rule).local
+    if len(local):
+        # Several records of one instant (tags, machines) count once.
+        local = local[np.concatenate([[True], local[1:] != local[:-1]])]
     early, right = 0, 0
     for place in np.flatnonzero((local != NO_TIME) & (local % DAY_US == 0)).tolist():
         if place == 0 or local[place - 1] == NO_TIME:
@@ -780,12 +789,12 @@ def _find_watches(sample: Sample, learned: Learned) -> None:
 
 
 def usual_range(values: Floats) -> list[float] | None:
-    """Return the range of a quantity, three times as wide as all but one in a hundred of its values."""
+    """Return the range of a quantity, four times as wide as the middle 96 of a hundred of its values."""
     solid = values[np.isfinite(values)]
     if len(solid) < 30:
         return None
-    low, high = np.quantile(solid, [0.005, 0.995])
-    span = max(float(high - low), 1e-9, 0.01 * abs(float(high)))
+    low, high = np.quantile(solid, [0.02, 0.98])
+    span = 1.5 * max(float(high - low), 1e-9, 0.01 * abs(float(high)))
     return [float(low - span), float(high + span)]
 
 

@@ -486,7 +486,7 @@ class Reader:
     def _cell_findings(self) -> Iterator[Finding]:
         by_kind = {
             "midnight_row": ("midnight_row",), "daylight_saving": ("daylight",), "bad_value_code": ("bad_word", "bad_code", "missing_word"),
-            "bad_quality": ("quality",), "censored_value": ("censored",), "mixed_units": ("unit", "unit_unknown"), "mixed_decimal": ("decimal",),
+            "bad_quality": ("quality",), "censored_value": ("censored",), "mixed_units": ("unit",), "unknown_units": ("unit_unknown",), "mixed_decimal": ("decimal",),
             "formula_cell": ("formula",), "type_change": ("type",), "bad_time": ("bad_time",), "stuck_values": ("stuck",),
         }  # fmt: skip
         for kind, notes in by_kind.items():

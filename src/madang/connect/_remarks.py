@@ -69,6 +69,11 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
         "'{column}'의 값 {rows}개가 다른 단위로 적혀 있어서 '{word}'(으)로 바꾸고 표시를 남겼어요.",
         "{rows} values of '{column}' are in another unit; they were converted to '{word}' and marked.",
     ),
+    "unknown_units": (
+        "warning",
+        "'{column}'의 셀 {rows}개에만 단위가 적혀 있는데 열의 단위를 알 수 없어요. 값으로 쓰지 않고 원문을 남겼어요.",
+        "{rows} cells of '{column}' carry a unit while the unit of the column is not known; they were not used, their text is kept.",
+    ),
     "mixed_decimal": (
         "warning",
         "'{column}'의 값 {rows}개는 다른 소수점 기호로 적혀 있어요. 읽기는 했지만 불확실로 표시했어요.",
@@ -158,7 +163,7 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
 
 _CODES = {
     "duplicate_kept": "duplicate_rows", "duplicate_asked": "duplicate_rows", "bad_quality": "bad_value_code",
-    "mixed_decimal": "bad_value_code", "bad_time": "bad_value_code", "format_change": "type_change",
+    "mixed_decimal": "bad_value_code", "unknown_units": "mixed_units", "bad_time": "bad_value_code", "format_change": "type_change",
     "repeated_header": "unreadable_rows", "shifted_apart": "shifted_columns", "added_column": "renamed_column",
 }  # fmt: skip
 

@@ -277,8 +277,10 @@ def _fixed_widths(lines: Sequence[str]) -> tuple[tuple[int, int], ...] | None:
         return None
     # A single blank often stands inside a column (date and time, words); it parts columns only where nothing wider does.
     wide = [gap for gap in gaps if gap[1] - gap[0] > 1]
-    scored = [(_solid_share(body, spans), -len(spans), spans) for spans in (_spans(wide), _spans(gaps)) if len(spans) > 1]
-    share, _, best = max(scored)
+    best = _spans(gaps)
+    share = _solid_share(body, best)
+    if len(wide) and _solid_share(body, _spans(wide)) >= share - 0.02:
+        best = _spans(wide)
     return best if share >= 0.3 else None
 
 
@@ -287,9 +289,9 @@ def _spans(gaps: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 def _solid_share(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> float:
-    """Return the share of fields that are a number, an instant or empty."""
-    cells = [line[start:stop].strip() for line in lines[:500] for start, stop in spans]
-    return sum(kind_of(cell) in ("number", "time", "empty") for cell in cells) / len(cells)
+    """Return the share of filled fields that are a number or an instant."""
+    cells = [cell for line in lines[:500] for start, stop in spans if (cell := line[start:stop].strip())]
+    return sum(kind_of(cell) in ("number", "time") or fold(cell) in MISSING_WORDS for cell in cells) / max(len(cells), 1)
 
 
 def _refuse_prose(lines: Sequence[str]) -> None:

@@ -70,7 +70,8 @@ class Misfit:
         if self.moved:
             ko.append("자리가 바뀐 열이 있어요: " + ", ".join(self.moved[:8]))
             en.append("columns moved: " + ", ".join(self.moved[:8]))
-        return Bilingual("; ".join(ko) + ".", "; ".join(en).capitalize() + ".")
+        sentence = "; ".join(en)
+        return Bilingual("; ".join(ko) + ".", sentence[:1].upper() + sentence[1:] + ".")
 
     def to_json(self) -> dict[str, Json]:
         """Return the misfit as JSON values."""

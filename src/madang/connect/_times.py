@@ -432,8 +432,8 @@ class ZoneClock:
         if before < after:
             # Skipped hour: no clock that follows the rule shows it; read with the offset before the change.
             return local - _us(before), True
-        # Repeated hour: the second pass begins where the readings step back.
-        if self._last != NO_TIME and local < self._last and self._last - local < 2 * 3_600_000_000:
+        # Repeated hour: the second pass begins where the readings no longer step forward.
+        if self._last != NO_TIME and 0 <= self._last - local < 2 * 3_600_000_000:
             self._second_pass = True
         self._last = local
         return local - _us(after if self._second_pass else before), True
