@@ -154,17 +154,23 @@ class TableProfile:
         times = batch.column(self.time_column)
         if not pa.types.is_timestamp(times.type):
             return None
-        ticks: Ints = times.drop_null().cast(pa.int64()).to_numpy()
-        if len(ticks):
-            self.time_low = int(ticks.min()) if self.time_low is None else min(self.time_low, int(ticks.min()))
-            self.time_high = int(ticks.max()) if self.time_high is None else max(self.time_high, int(ticks.max()))
-            if len(self._steps) < 8:
-                steps: Ints = np.ediff1d(np.unique(ticks)).astype(np.int64)
-                self._steps.append(steps[steps > 0])
         shifts = shift_of(times, self.zone, self.shift_start)
         _count(self.rows_by_shift, shifts)
-        instants = pc.unique(times.drop_null()) if len(ticks) else times
-        _count(self.instants_by_shift, shift_of(instants, self.zone, self.shift_start))
+        ticks: Ints = times.drop_null().cast(pa.int64()).to_numpy()
+        if not len(ticks):
+            return shifts
+        self.time_low = int(ticks.min()) if self.time_low is None else min(self.time_low, int(ticks.min()))
+        self.time_high = int(ticks.max()) if self.time_high is None else max(self.time_high, int(ticks.max()))
+        steps: Ints = np.ediff1d(ticks).astype(np.int64)
+        if times.null_count or (steps <= 0).any():
+            ticks = np.unique(ticks)
+            steps = np.ediff1d(ticks).astype(np.int64)
+            instants = pa.array(ticks, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+            _count(self.instants_by_shift, shift_of(instants, self.zone, self.shift_start))
+        else:
+            _count(self.instants_by_shift, shifts)
+        if len(self._steps) < 8:
+            self._steps.append(steps)
         return shifts
 
     def _add_long(self, batch: pa.RecordBatch, long: LongColumns, shifts: Ints | None) -> Tags:
@@ -314,13 +320,16 @@ def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _count(counter: Counter[int], shifts: Ints) -> None:
-    if len(shifts):
-        if shifts[0] == shifts[-1] and (shifts == shifts[0]).all():
-            counter[int(shifts[0])] += len(shifts)
-            return
+    """Count shifts run by run: records mostly come in the order of time, so there are few runs."""
+    if not len(shifts):
+        return
+    starts = np.concatenate(([0], np.flatnonzero(shifts[1:] != shifts[:-1]) + 1))
+    if len(starts) > 1000:
         found, counts = np.unique(shifts, return_counts=True)
-        for shift, number in zip(found.tolist(), counts.tolist(), strict=True):
-            counter[shift] += number
+    else:
+        found, counts = shifts[starts], np.diff(np.concatenate((starts, [len(shifts)])))
+    for shift, number in zip(found.tolist(), counts.tolist(), strict=True):
+        counter[shift] += number
 
 
 def _by_text(counter: Mapping[int, int]) -> dict[str, Json]:

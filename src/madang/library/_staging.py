@@ -283,7 +283,7 @@ def finite(rows: pa.RecordBatch, flags: pa.RecordBatch) -> tuple[pa.RecordBatch,
 
 
 def _with_part(batch: pa.RecordBatch, part: int, schema: pa.Schema | None = None) -> pa.RecordBatch:
-    number = pa.array([part], pa.int32()).take(pa.array([0] * batch.num_rows, pa.int32()))
+    number = pa.repeat(pa.scalar(part, pa.int32()), batch.num_rows)
     names = [PART] + [ROW if name == "row" and schema is not None else name for name in batch.schema.names]
     out = pa.RecordBatch.from_arrays([number, *batch.columns], names=names)
     return out if schema is None else conform(out, schema)
