@@ -432,6 +432,18 @@ def test_a_folder_is_walked_in_order_and_leaves_unfinished_files_alone(tmp_path:
     assert [skip.source for skip in skipped if skip.error is not None] == ["broken.xlsx"]
 
 
+def test_sentences_in_a_folder_are_passed_over_and_tables_without_an_ending_are_not(tmp_path: Path) -> None:
+    sentence = "Permission is hereby granted, free of charge, to any person who obtains a copy"
+    (tmp_path / "LICENSE").write_text("\n".join([sentence, f"{sentence}, and more", "", "THE END"] * 6), encoding="utf-8")
+    (tmp_path / "matrix").write_text("\n".join(f"{n} {n / 7:.4f}  {n * 3}" for n in range(30)), encoding="utf-8")
+    (tmp_path / "one.txt").write_text("\n".join(str(n) for n in range(30)), encoding="utf-8")
+    (tmp_path / "pairs.txt").write_text("Gerät: Zähler\n\n" + "\n".join(f"A;{n}" for n in range(30)), encoding="utf-8")
+    skipped: list[Skipped] = []
+    assert [source.source for source in find_tables([tmp_path], skipped=skipped)] == ["matrix", "one.txt", "pairs.txt"]
+    assert [skip.source for skip in skipped] == ["LICENSE"]
+    assert list(_sources(tmp_path / "LICENSE")) == ["LICENSE"], "a file that is named is read"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who writes a file")
 def test_a_file_that_a_program_is_still_writing_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "done.csv").write_text("a,b\n1,2\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from madang.connect._cells import Cell, CellTable
-from madang.connect._discover import find_tables
+from madang.connect._discover import find_tables, passed_over
 from madang.connect._open import fits, open_table
 from madang.connect._tables import (
     ROW,
@@ -42,4 +42,5 @@ __all__ = [
     "find_tables",
     "fits",
     "open_table",
+    "passed_over",
 ]

@@ -97,7 +97,7 @@ def _tables_of_folder(folder: Path, skipped: list[Skipped]) -> Iterator[TableSou
     problems: list[Skipped] = []
     for file in sorted(_files_below(folder)):
         shown = file.relative_to(folder).as_posix()
-        reason = _left_alone(file)
+        reason = passed_over(file)
         if reason is not None:
             problems.append(Skipped(shown, reason))
             continue
@@ -119,8 +119,48 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield entry
 
 
+def passed_over(file: Path) -> Bilingual | None:
+    """Say why a file that was found in a folder is left alone; None when it is to be read.
+
+    A file that a person names himself is read whatever it is called.
+    """
+    reason = _left_alone(file)
+    if reason is None and file.suffix.lower() in _PERHAPS_PROSE and _is_prose(file):
+        return Bilingual("표가 아니라 글이에요.", "It holds sentences, not a table.")
+    return reason
+
+
+_PERHAPS_PROSE = frozenset({"", ".txt"})
+_PROSE_LINES = 200
+
+
+def _is_prose(file: Path) -> bool:
+    """Whether a text is plainly no table: lines agree neither in separators nor in being numbers."""
+    try:
+        with open_container(file, None) as stream:
+            head = stream.read(65_536)
+    except InputError:
+        return False
+    if _container(head) != "text" or b"\0" in head:
+        return False
+    lines = [line for line in head.decode("latin-1").splitlines()[:_PROSE_LINES] if line.strip()]
+    if len(lines) < 5:
+        return False
+    for sign in ",;\t|":
+        counts = [line.count(sign) for line in lines]
+        common = max(set(counts) - {0}, key=counts.count, default=0)
+        # One comma in a line is as likely in a sentence as in a table.
+        often = 0.2 if sign in "\t|" else 0.6 if common == 1 else 0.4
+        if common and counts.count(common) >= often * len(lines):
+            return False
+        if sign in "\t|" and sum(count > 0 for count in counts) >= 0.5 * len(lines):
+            return False
+    numeric = [sum(any(letter.isdigit() for letter in word) for word in line.split()) / len(line.split()) for line in lines]
+    return sum(share >= 0.3 for share in numeric) < 0.3 * len(lines)
+
+
 def _left_alone(file: Path) -> Bilingual | None:
-    """Say why a file in a folder is no candidate at all."""
+    """Say why the name of a file tells that it is no candidate at all."""
     name = file.name.lower()
     if name.startswith(("~$", ".~", "__macosx")) or name in ("thumbs.db", "desktop.ini"):
         return Bilingual("다른 프로그램이 잠시 쓰는 파일이에요.", "It is a temporary file of another program.")

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from madang.connect import Layout, ReadOptions, TableReader, TableSource, Tally
+from madang.connect import Layout, ReadOptions, TableReader, TableSource, Tally, passed_over
 from madang.errors import CheckFailed, InputError, MadangError
 from madang.library._cards import ColumnCard, VersionId
 from madang.library._catalogue import (
@@ -639,7 +639,7 @@ def inputs_of(paths: Sequence[Path]) -> Inputs:
                 )
             for file in files:
                 shown = unicodedata.normalize("NFC", file.relative_to(path).as_posix())
-                if file.suffix.lower() in _DOCUMENTS:
+                if file.suffix.lower() in _DOCUMENTS or passed_over(file) is not None:
                     found.skipped.append(shown)
                 else:
                     found.files.append((file, shown))
