@@ -7,7 +7,6 @@ known only after the result becomes an input, and ``facts["join"]`` says what wa
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,10 +22,11 @@ from madang.library import (
     ReadResult,
     is_instant,
     lot_events,
-    no_offset,
     offset_of_events,
     offset_of_samples,
 )
+from madang.models._assemble_around import around_signal
+from madang.models._assemble_before import Before, before_of
 from madang.models._assemble_columns import series_of, texts_of
 from madang.models._assemble_lots import (
     IntArray,
@@ -57,7 +57,7 @@ from madang.models._assemble_signals import (
     window_series,
 )
 from madang.models._assemble_table import frame_from_arrow, frame_of, read_of
-from madang.models._assemble_tables import PlantTable, Target, find_target, part_and_row, plant_tables
+from madang.models._assemble_tables import PlantTable, Target, find_target, is_signal, part_and_row, plant_tables
 from madang.models._frame import Availability, FloatArray, Frame, Series, TimeArray
 from madang.models._leaks_words import holds_results, says_after
 from madang.models._words import StudyRequest
@@ -102,12 +102,12 @@ def assemble(
     if len(reads) == 1:
         return frame_of(reads[0], request, keep=keep)
     tables = plant_tables(reads)
-    before = _before(like)
+    before = before_of(like)
     target = find_target(tables, request.target or before.target)
     if len(tables) == 1:
         return _frame_of_one(tables[0], reads, request, keep)
-    if _is_signal(target.table):
-        return _around_signal(tables, target, request, keep)
+    if is_signal(target.table):
+        return around_signal(tables, target, request, keep)
     return _Plant(tables, target, request, frozenset(keep), with_target, before).frame()
 
 
@@ -115,69 +115,6 @@ def _frame_of_one(table: PlantTable, reads: Sequence[ReadResult], request: Study
     parts = tuple(part for read in reads for part in read.parts)
     whole = replace(reads[0], table=table.view.table, columns=table.view.columns, parts=parts)
     return replace(frame_of(whole, request, keep=keep), sources=table.sources)
-
-
-def _is_signal(table: PlantTable) -> bool:
-    """Whether a table is a run of readings: points in time at a steady step, mostly numbers, many rows."""
-    if table.times is None or table.times.windows or table.times.result is not None or table.rows < 100:
-        return False
-    kinds = [card for card in table.view.columns if card.name in table.view.table.column_names and card.type != "time"]
-    numbers = [card for card in kinds if card.type in ("number", "integer", "boolean")]
-    if len(numbers) < 0.5 * len(kinds) or not numbers:
-        return False
-    at = table.times.start[~np.isnat(table.times.start)].astype(np.int64)
-    steps = np.diff(at if np.all(at[1:] >= at[:-1]) else np.sort(at))
-    moved = steps[steps > 0]
-    if len(moved) < max(50, 0.5 * table.rows - 1):
-        return False
-    usual = float(np.median(moved))
-    return float(np.mean(np.abs(moved - usual) <= 0.2 * usual)) >= 0.7
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What an earlier assembly decided; nothing, for a first one."""
-
-    target: str | None = None
-    offsets: Mapping[str, ClockOffset] = field(default_factory=dict)
-    """By table."""
-    features: Mapping[str, Mapping[str, Json]] | None = None
-
-    def offset_of(self, signal: Signal) -> ClockOffset:
-        """Return the offset of a signal's clock: that of its name, else that of the table most of its tags came from."""
-        if signal.view.name in self.offsets:
-            return self.offsets[signal.view.name]
-        tables = Counter(str(f["table"]) for f in (self.features or {}).values() if str(f["column"]) in signal.tags)
-        likely = next((name for name, _ in tables.most_common() if name in self.offsets), None)
-        return (
-            no_offset(Bilingual("처음 보는 신호예요.", "A signal not seen before.")) if likely is None else self.offsets[likely]
-        )
-
-    def features_of(self, signal: Signal, signals: Sequence[Signal]) -> dict[str, Mapping[str, Json]]:
-        """Return the features to make of a signal; where several signals have a tag, the one of the same name makes it."""
-        wanted = {}
-        for name, facts in (self.features or {}).items():
-            holders = [s for s in signals if str(facts["column"]) in s.tags]
-            named = [s for s in holders if s.view.name == facts["table"]]
-            if holders and (named or holders)[0] is signal:
-                wanted[name] = facts
-        return wanted
-
-
-def _before(facts: Mapping[str, Json] | None) -> _Before:
-    join, features = (facts or {}).get("join"), (facts or {}).get("features")
-    if facts is None or not isinstance(join, dict) or not isinstance(features, dict):
-        return _Before()
-    offsets = join.get("offsets")
-    same = Bilingual("학습할 때 찾은 값이에요.", "As found when it was learned.")
-    found = {
-        name: ClockOffset(float(str(made["minutes"])), float(str(made["low"])), float(str(made["high"])), bool(made["supported"]),
-                          int(str(made["events"])), same)
-        for name, made in (offsets.items() if isinstance(offsets, dict) else ()) if isinstance(made, dict)
-    }  # fmt: skip
-    target = facts.get("target")
-    made_columns = {name: made for name, made in features.items() if isinstance(made, dict)}
-    return _Before(target if isinstance(target, str) else None, found, made_columns)
 
 
 @dataclass
@@ -189,7 +126,7 @@ class _Plant:
     request: StudyRequest
     keep: frozenset[str]
     with_target: bool
-    before: _Before
+    before: Before
     documents: list[Json] = field(default_factory=list)
     sentences: list[Bilingual] = field(default_factory=list)
     offsets: dict[str, Json] = field(default_factory=dict)
@@ -203,6 +140,8 @@ class _Plant:
         results = None if to_results is None else self._results(lots, to_results)
         rows = np.arange(lots.rows, dtype=np.int64) if results is None else results.partner
         index = self._kept(lots, rows)
+        if self.with_target and len(index) == 0:
+            raise self._nothing_joined(lots)
         steps = phase_table(lots, self.tables)
         used = {id(lots), id(self.target.table)} | ({id(steps.table)} if steps is not None else set())
         records, signals, logs = self._sort_out(lots, used)
@@ -236,6 +175,17 @@ class _Plant:
         if self.before.features is None:
             kept, dropped["repeated"] = distinct_series(features)
         return self._finish(lots, rows, index, columns, kept, parts, dropped)
+
+    def _nothing_joined(self, lots: PlantTable) -> InputError:
+        target = self.target.table
+        return InputError(
+            "nothing_joined",
+            ko=f"'{target.name}'의 '{self.target.column}' 값이 이어진 로트가 하나도 없습니다.",
+            en=f"No lot of '{lots.name}' was joined to a value of '{self.target.column}' in '{target.name}'.",
+            next_ko="두 표의 로트 번호와 기간이 겹치는지 확인해 주세요.",
+            next_en="Check that the lot numbers and the dates of the two tables overlap.",
+            where={"target": target.name, "lots": lots.name, "column": self.target.column},
+        )
 
     def _lots(self) -> tuple[PlantTable, Link | None]:
         """Return the list of lots and how the results' table is linked to it; the results themselves where nothing lists lots."""
@@ -279,7 +229,7 @@ class _Plant:
         for table in self.tables:
             if id(table) in used:
                 continue
-            if _is_signal(table):
+            if is_signal(table):
                 signals.append(table)
             elif _is_log(table):
                 logs.append(table)
@@ -597,48 +547,3 @@ def _log_flags(log: PlantTable, whole: Phase, *, always: bool) -> list[MadeFeatu
     name = f"{log.name} [entries]"
     series = Series(name, counts, None, Role.ACTUAL, Kind.COUNT, None, "before", f"{log.name}: entries / lot")
     return [MadeFeature(series, {"column": log.name, "table": log.name, "window": "lot", "statistic": "entries"})]
-
-
-def _around_signal(tables: Sequence[PlantTable], target: Target, request: StudyRequest, keep: Collection[str]) -> Frame:
-    """Return the frame of a signal that holds the target itself, with the readings of the other signals that held then."""
-    from madang.library import Decision, VersionId, as_of
-
-    base = target.table
-    version = VersionId(base.name, 1)
-    nobody = Decision(True, "study", "study", version, (), "none", Bilingual("", ""), -1)
-    frame = frame_of(ReadResult(base.view.table, base.view.columns, version, (), nobody), request, keep=keep)
-    frame = replace(frame, sources=base.sources)
-    sentences, unused, added = [target.reason], [], []
-    for table in tables:
-        if table is base:
-            continue
-        if base.times is None or table.times is None or not _is_signal(table):
-            reason = Bilingual(
-                f"'{table.name}'은(는) 같은 시각에 이을 수 없어 쓰지 않았어요.",
-                f"'{table.name}' cannot be joined by time; not used.",
-            )
-            unused.append({"table": table.name, **reason.fields("reason")})
-            sentences.append(reason)
-            continue
-        signal = signal_of(table.view, table.times)
-        step = int(np.median(np.diff(np.unique(signal.time)).astype(np.int64)))
-        found = as_of(signal.time, base.times.start, tolerance=2 * step)
-        cards = {card.name: card for card in table.view.columns}
-        for tag, values in signal.tags.items():
-            card = cards.get(tag)
-            at = np.where(found >= 0, values[np.maximum(found, 0)], np.nan)
-            name = tag if tag not in frame.series else f"{tag} ({table.name})"
-            role, kind, unit = (Role.UNKNOWN, Kind.UNKNOWN, None) if card is None else (card.role, card.kind, card.unit)
-            added.append(Series(name, at, None, role, kind, unit, origin=table.name))
-        share = float(np.mean(found >= 0))
-        sentences.append(
-            Bilingual(f"'{table.name}'을(를) 그 시각까지의 마지막 값으로 이었어요: 행의 {share:.0%}.",
-                      f"'{table.name}' was joined by the last reading held at each instant: {share:.0%} of the rows.")
-        )  # fmt: skip
-    join: dict[str, Json] = {
-        "target": {"table": base.name, "column": target.column, **target.reason.fields("reason")},
-        "rows": len(frame), "joins": [], "offsets": {}, "unused": [*unused],
-        "sentences": [dict(sentence.fields("text")) for sentence in sentences],
-    }  # fmt: skip
-    facts = {**frame.facts, "rows_are": "records", "features": {}, "join": join, "target": target.column}
-    return replace(frame.with_series(*added), facts=facts)

@@ -204,7 +204,7 @@ def _counts(values: FloatArray) -> bool:
 
 def _useless(numbers: FloatArray, kept: Sequence[FloatArray]) -> str | None:
     present = np.isfinite(numbers)
-    if float(np.mean(present)) < _COVERED or np.count_nonzero(present) < 3:
+    if np.count_nonzero(present) < max(3.0, _COVERED * len(present)):
         return "uncovered"
     known = numbers[present]
     if float(known.max() - known.min()) <= 1e-9 * max(1.0, float(np.max(np.abs(known)))):

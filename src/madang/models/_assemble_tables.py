@@ -185,3 +185,20 @@ def part_and_row(table: PlantTable, rows: NDArray[np.int64]) -> tuple[NDArray[np
         table.view.table[PART].to_numpy().astype(np.int64)[rows],
         table.view.table[ROW].to_numpy().astype(np.int64)[rows],
     )
+
+
+def is_signal(table: PlantTable) -> bool:
+    """Whether a table is a run of readings: points in time at a steady step, mostly numbers, many rows."""
+    if table.times is None or table.times.windows or table.times.result is not None or table.rows < 100:
+        return False
+    kinds = [card for card in table.view.columns if card.name in table.view.table.column_names and card.type != "time"]
+    numbers = [card for card in kinds if card.type in ("number", "integer", "boolean")]
+    if len(numbers) < 0.5 * len(kinds) or not numbers:
+        return False
+    at = table.times.start[~np.isnat(table.times.start)].astype(np.int64)
+    steps = np.diff(at if np.all(at[1:] >= at[:-1]) else np.sort(at))
+    moved = steps[steps > 0]
+    if len(moved) < max(50, 0.5 * table.rows - 1):
+        return False
+    usual = float(np.median(moved))
+    return float(np.mean(np.abs(moved - usual) <= 0.2 * usual)) >= 0.7
