@@ -288,6 +288,8 @@ class TextTable:
             sign = " "
         elif b'"' in block and (block.count(b'"') % 2 or re.search(re.escape(sign).encode() + rb'[ \t]+"', block)):
             return None
+        if _has_blank_record(block, sign.encode()):
+            return None
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if not lines or b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
             return None
@@ -333,6 +335,8 @@ class TextTable:
             if not text.strip():
                 continue
             fields = split_line(text, self.separator.sign, self.separator.widths)
+            if not any(cell.strip() for cell in fields):
+                continue
             if self.comment and text.lstrip().startswith(self.comment):
                 out.quarantine.append((number, "comment", text))
             elif (fitting := self._fit(fields, width)) is not None:
@@ -362,6 +366,13 @@ class TextTable:
         if self.shape.ragged or len(fields) >= last_used:
             return fields + [""] * (width - len(fields))
         return None
+
+
+def _has_blank_record(block: bytes, sign: bytes) -> bool:
+    """Whether a line holds nothing but separators, which is a blank line of a spreadsheet."""
+    if not block.startswith(sign) and b"\n" + sign not in block:
+        return False
+    return re.search(rb"(?:^|\n)(?:[ \t]|" + re.escape(sign) + rb'|"")+\r?(?:\n|$)', block) is not None
 
 
 def _finite(column: Any) -> bool:  # noqa: ANN401 - pyarrow is untyped
