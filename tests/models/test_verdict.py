@@ -99,6 +99,16 @@ def test_a_wafer_fab_auc_of_072_is_weak() -> None:
     assert make_verdict(_classes(0.72, 0.09)).code == "weak"
 
 
+def test_a_trace_in_the_folds_is_weak_where_the_last_block_has_few_cases() -> None:
+    evidence = replace(_classes(0.08, 0.06, "pr_auc", 0.07), classes_last={"ok": 287, "bad": 13})
+    folds = replace(evidence.candidates[2], folds=Score(0.10, 0.08, 0.2))
+    traced = replace(evidence, candidates=(*evidence.candidates[:2], folds))
+    assert make_verdict(traced).code == "weak"
+    assert "13" in make_verdict(traced).sentence.ko
+    assert make_verdict(replace(traced, classes_last={"ok": 240, "bad": 60})).code == "not_answerable"
+    assert make_verdict(evidence).code == "not_answerable"
+
+
 def test_a_model_that_leans_on_a_doubtful_column_is_weak_and_asks() -> None:
     leak = LeakFinding("scrap", "consequence", "warning", TEXT, "asked")
     verdict = make_verdict(replace(_evidence(), leaks=(leak,), relies_on=("scrap",)))

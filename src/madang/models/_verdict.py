@@ -5,7 +5,9 @@ The rules, in their order; the first that applies decides the code:
 1. ``collect_data``: too few rows (60 to learn from, 20 in the last block), a class with too few cases (10 and 5), or nothing
    could be fitted.
 2. ``not_answerable``: no candidate, simple or not, beats the constant on the last block beyond its interval, although there
-   were enough rows to see an effect (300 to learn from, 60 in the last block). With fewer rows it is ``collect_data``.
+   were enough rows to see an effect (300 to learn from, 60 in the last block). With fewer rows it is ``collect_data``. Where
+   the rarer class has fewer than 30 cases in the last block, but a candidate beats the constant in the folds beyond its
+   interval, it is ``weak``: a trace that the last block is too small to confirm.
 3. ``use_simple_rule``: the chosen model does not beat the best simple candidate on the last block beyond its interval, and
    that simple candidate beats the constant.
 4. ``weak``: the chosen model beats the simple ones, but what it gains is too little to act on (see `_ENOUGH`), or it relies
@@ -44,6 +46,7 @@ _LEARN_CASES, _LAST_CASES = 10, 5
 _LEARN_SURE, _LAST_SURE = 300, 60
 _LAST_HIGH, _LAST_LOW = 150, 50
 _CASES_HIGH: Final = 20
+_CASES_TELL: Final = 30
 _COVERAGE: Final = 0.03
 
 _ENOUGH: Final[Mapping[str, tuple[float, float]]] = {
@@ -144,6 +147,9 @@ def make_verdict(evidence: Evidence) -> Verdict:
     if constant is not None and not any(_beats(evidence, c, constant) for c in offered):
         if evidence.rows_train < _LEARN_SURE or evidence.rows_last < _LAST_SURE:
             return _collect(evidence, None)
+        trace = _trace(evidence, constant)
+        if trace is not None:
+            return _faint(evidence, trace, constant)
         return _not_answerable(evidence, chosen)
     if chosen.family in SIMPLE or (simple is not None and not _gains(evidence, chosen, simple)):
         rule = chosen if simple is None or chosen.family in SIMPLE else simple
@@ -153,6 +159,23 @@ def make_verdict(evidence: Evidence) -> Verdict:
     if not _enough(evidence, chosen, constant) or _asked(evidence):
         return _weak(evidence, chosen, simple)
     return _model(evidence, chosen, simple)
+
+
+def _trace(evidence: Evidence, constant: CandidateResult) -> CandidateResult | None:
+    """The candidate that beats the constant in the folds, where the last block has too few cases to tell."""
+    counts = [n for n in evidence.classes_last.values() if n > 0]
+    reference = constant.folds.value
+    if not counts or min(counts) >= _CASES_TELL or reference is None:
+        return None
+    lower = evidence.metric.better == "lower"
+    found = []
+    for one in evidence.candidates:
+        value, end = one.folds.value, one.folds.high if lower else one.folds.low
+        if one.family == "constant" or value is None or end is None:
+            continue
+        if (end < reference) if lower else (end > reference):
+            found.append((value if lower else -value, one.name, one))
+    return min(found)[2] if found else None
 
 
 def best_simple(evidence: Evidence) -> CandidateResult | None:
@@ -442,6 +465,31 @@ def _weak(evidence: Evidence, chosen: CandidateResult, simple: CandidateResult |
         "enough to decide what to inspect first, not to replace the inspection",
     )
     return Verdict(code="weak", sentence=sentence, confidence=confidence_of(evidence), next=_measure(evidence))
+
+
+def _faint(evidence: Evidence, trace: CandidateResult, constant: CandidateResult) -> Verdict:
+    ko, en = _about(evidence)
+    cases = min(n for n in evidence.classes_last.values() if n > 0)
+    metric, folds, base = _metric_name(evidence), _figure(evidence, trace.folds), _figure(evidence, constant.folds)
+    last = _figure(evidence, trace.last_block)
+    sentence = _sentence(
+        evidence,
+        f"{ko} 아주 약하게만 맞힐 수 있어요: 학습 구간을 나누어 확인한 {metric.ko} {folds}, 늘 같은 값이면 {base}. "
+        f"마지막 {evidence.rows_last}행에는 드문 등급이 {cases}건뿐이라 {last}로는 확인되지 않아요",
+        f"{en} shows only a weak trace: {metric.en} {folds} over the folds of the training rows, against {base} for always the same "
+        f"value; the last {evidence.rows_last} rows hold only {cases} cases of the rarer class and do not confirm it ({last})",
+    )
+    return Verdict(
+        code="weak",
+        sentence=sentence,
+        confidence="low",
+        next=Bilingual(
+            ko=f"모델은 아직 쓰지 말고, 드문 등급이 새 데이터에서 {_CASES_TELL}건 모일 때까지 기록한 뒤 같은 명령을 다시 실행하세요. "
+            f"{_measure(evidence).ko}",
+            en=f"Do not use a model yet; record until new data hold {_CASES_TELL} cases of the rarer class, then run the same command "
+            f"again. {_measure(evidence).en}",
+        ),
+    )
 
 
 def _not_answerable(evidence: Evidence, chosen: CandidateResult) -> Verdict:
