@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from madang.connect import open_table
 from madang.connect._discover import find_tables, open_bytes
 from madang.connect._openers import open_cells
 from madang.errors import InputError
@@ -160,3 +161,12 @@ def test_a_parquet_file_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     table = open_cells(source)
     assert table.header == ("a",)
     assert list(table.rows()) == []
+
+
+def test_whole_numbers_beyond_what_a_float_holds_pass_through_the_whole_reader(tmp_path: Path) -> None:
+    numbers = [2**62 + 7 * place for place in range(ROWS)]
+    pq.write_table(pa.table({"id": numbers, "v": [place / 3 for place in range(ROWS)]}), tmp_path / "ids.parquet")
+    (source,) = find_tables([tmp_path / "ids.parquet"])
+    reader = open_table(source)
+    read = [value for chunk in reader.chunks() for value in chunk.rows.column("id").to_pylist()]
+    assert [int(value) for value in read] == numbers

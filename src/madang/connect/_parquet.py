@@ -85,7 +85,7 @@ def _plain_column(column: pa.Array) -> pa.Array:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column.cast(pa.string())
     if pa.types.is_duration(kind):
-        return pc.divide(column.cast(pa.duration("us")).cast(pa.int64()).cast(pa.float64()), 1e6)
+        return pc.divide(column.cast(pa.duration("us")).cast(pa.int64()).cast(pa.float64(), safe=False), 1e6)
     # Lists, maps and bytes have no cell of their own; their text keeps them readable.
     return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
 

@@ -307,7 +307,7 @@ def convert_numbers(texts: Any, rule: ColumnRule) -> Converted:  # noqa: ANN401 
         return _one_by_one(trimmed, pc.is_valid(trimmed), pa.nulls(len(trimmed), kind), rule)
     rest = pc.and_(pc.is_valid(trimmed), pc.invert(pc.fill_null(plain, False)))
     if rule.bad_codes:
-        coded = pc.is_in(pc.cast(values, pa.float64()), value_set=pa.array(rule.bad_codes, pa.float64()))
+        coded = pc.is_in(pc.cast(values, pa.float64(), safe=False), value_set=pa.array(rule.bad_codes, pa.float64()))
         rest = pc.or_(rest, coded)
     infinite = pc.fill_null(pc.is_inf(values), False) if kind == pa.float64() else None
     if infinite is not None:

@@ -589,7 +589,7 @@ def signal_numbers(signal: TableView, order: NDArray[np.int64]) -> dict[str, NDA
             pa.types.is_floating(tag.type) or pa.types.is_integer(tag.type) or pa.types.is_boolean(tag.type)
         ):
             continue
-        values: NDArray[np.float64] = signal.table[tag.name].cast(pa.float64()).to_numpy()
+        values: NDArray[np.float64] = signal.table[tag.name].cast(pa.float64(), safe=False).to_numpy()
         made[tag.name] = values if in_order else values[order]
     return made
 

@@ -116,7 +116,7 @@ def _look(values: pa.Array | None) -> _Values:
         words = frozenset(pc.unique(texts).to_pylist()) if distinct <= _FEW else frozenset()
         blanks = pc.mean(pc.count_substring(texts, " ")).as_py()
         return _Values(count=len(good), distinct=distinct, words=words, long_text=blanks >= 1.0)
-    numbers = np.asarray(good.cast(pa.float64()))
+    numbers = np.asarray(good.cast(pa.float64(), safe=False))
     numbers = numbers[np.isfinite(numbers)]
     if numbers.size == 0:
         return _Values()

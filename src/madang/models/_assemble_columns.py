@@ -43,7 +43,7 @@ def is_text(type_: pa.DataType) -> bool:
 
 def numbers(column: pa.ChunkedArray) -> FloatArray:
     """Return a numeric or boolean column as float64, NaN where absent."""
-    values: FloatArray = column.cast(pa.float64()).to_numpy()
+    values: FloatArray = column.cast(pa.float64(), safe=False).to_numpy()
     return np.ascontiguousarray(values)
 
 
