@@ -20,7 +20,7 @@ def truth(shared_data: Path) -> dict[str, Any]:
 
 
 def _total(reading: Reading, column: str) -> float:
-    return sum(value for value in reading.column(column) if value is not None)
+    return float(sum(value for value in reading.column(column) if value is not None))
 
 
 def test_the_korean_meter_is_read_as_its_truth_says(shared_data: Path, truth: dict[str, Any]) -> None:

@@ -118,11 +118,17 @@ def test_a_totals_row_waits_in_quarantine(tmp_path: Path) -> None:
     assert reading.finding("totals_row").rows == 1
 
 
-def test_a_repeated_header_waits_in_quarantine(tmp_path: Path) -> None:
+def test_a_repeated_header_is_no_record_and_told(tmp_path: Path) -> None:
     lines = series(30)
     reading = read_text(tmp_path, "\n".join([*lines[:15], lines[0], *lines[15:]]) + "\n")
-    assert [entry["reason"] for entry in reading.quarantine] == ["repeated_header"]
-    assert reading.reader.tally.kept == 30
+    assert (reading.reader.tally.read, reading.reader.tally.kept) == (30, 30)
+    assert reading.finding("unreadable_rows").severity == "info"
+
+
+def test_lines_of_separators_only_are_blank_lines(tmp_path: Path) -> None:
+    lines = series(30)
+    reading = read_text(tmp_path, "\n".join([*lines[:15], ",,", *lines[15:], ",,"]) + "\n")
+    assert (reading.reader.tally.read, reading.reader.tally.kept) == (30, 30)
 
 
 def test_a_file_cut_inside_its_last_record_says_so(tmp_path: Path) -> None:

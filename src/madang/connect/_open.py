@@ -165,6 +165,7 @@ def _learned(source: TableSource, probe: Probe, options: ReadOptions) -> TableRe
     comment = _comment(probe.lines)
     shape = _shape(probe, separator, comment)
     table = TextTable(lambda: open_bytes(source), probe.encoding, separator, shape, probe.newline, comment)
+    table.header_line = _header_line(probe.lines, separator, shape)
     if source.size <= MOST_CELLS and "transposed" not in options.disabled:
         lying = turned(_without_comments(table.physical_rows(), comment), _decimal_of(separator)) if _may_lie(shape) else None
         if lying is not None:
@@ -178,7 +179,7 @@ def _learned(source: TableSource, probe: Probe, options: ReadOptions) -> TableRe
         learned = learn(sample, shape.units)
     layout = _layout(_format(separator), probe, separator, shape, comment, names, learned, options)
     by_learning = found_by_learning(learned, layout)
-    return _text_reader(source, table, layout, options, lambda: (*by_learning(), *_mixed_encoding(table)))
+    return _text_reader(source, table, layout, options, lambda: (*by_learning(), *_lines_told(table)))
 
 
 def _may_lie(shape: TableShape) -> bool:
@@ -235,7 +236,7 @@ def _shdr_reader(source: TableSource, table: TextTable, layout: Layout, options:
     def runs(types: Sequence[Any], repair: Repair | None) -> Iterator[Records]:
         return read_shdr(table.blocks())
 
-    return Reader(replace(source, format="shdr"), layout, runs, options, lambda: tuple(_mixed_encoding(table)))
+    return Reader(replace(source, format="shdr"), layout, runs, options, lambda: tuple(_lines_told(table)))
 
 
 def _comment(lines: Sequence[str]) -> str | None:
@@ -255,6 +256,16 @@ def _is_commented_header(lines: Sequence[str]) -> bool:
 
 def _shape(probe: Probe, separator: Separator, comment: str | None) -> TableShape:
     return find_shape(_rows(probe.lines, separator, comment))
+
+
+def _header_line(lines: Sequence[str], separator: Separator, shape: TableShape) -> str | None:
+    """Return the last header row as written."""
+    if not shape.header_rows:
+        return None
+    parted = records(lines[:3000]) if separator.sign not in (WHITESPACE, FIXED) else enumerate(lines[:3000])
+    texts = [text for _, text in parted]
+    place = shape.preamble + shape.header_rows - 1
+    return texts[place].strip() or None if place < len(texts) else None
 
 
 def _rows(lines: Sequence[str], separator: Separator, comment: str | None) -> list[list[str]]:
@@ -331,7 +342,9 @@ def _shape_details(shape: TableShape) -> dict[str, Json]:
     }
 
 
-def _mixed_encoding(table: TextTable) -> Iterator[Finding]:
+def _lines_told(table: TextTable) -> Iterator[Finding]:
+    if table.repeated_headers:
+        yield finding("repeated_header", table.repeated_headers)
     if table.mixed.lines:
         facts: dict[str, Json] = {"lines": list[Json](table.mixed.examples)}
         yield finding("mixed_encoding", table.mixed.lines, (), word=", ".join(sorted(table.mixed.encodings)), facts=facts)
@@ -364,12 +377,13 @@ def _with_template(source: TableSource, probe: Probe, options: ReadOptions, temp
         raise misfit.error(source.source)
     comment = _text_details(template)["comment"]
     table = TextTable(lambda: open_bytes(source), probe.encoding, separator, located.shape, probe.newline, comment)
+    table.header_line = _header_line(probe.lines, separator, located.shape)
     details = {**template.details, "text": {**_text_details(template), **_shape_details(located.shape)}}
     layout = replace(template, encoding=probe.encoding.name, preamble_lines=located.shape.preamble, details=details)
     added = misfit.added if misfit is not None else ()
 
     def found() -> tuple[Finding, ...]:
-        return (*(finding("added_column", 0, (), name) for name in added), *_mixed_encoding(table))
+        return (*(finding("added_column", 0, (), name) for name in added), *_lines_told(table))
 
     return _text_reader(source, table, layout, options, found, causal=True)
 

@@ -27,6 +27,7 @@ from madang.connect._text import Records, Repair
 from madang.connect._times import NO_TIME, Instants, ZoneClock
 from madang.connect._values import (
     BAD_WORDS,
+    MISSING_WORDS,
     NO_OFFSET,
     Clock,
     ColumnRule,
@@ -251,7 +252,7 @@ class Reader:
         assert self.layout.long is not None
         name = self.layout.long.value
         array = values.arrays[name]
-        numbers = pc.cast(array, pa.float64()).to_numpy(zero_copy_only=False)
+        numbers = pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         bad = np.zeros(len(numbers), dtype=bool)
         for tag, where in groups(pc.fill_null(values.arrays[self.layout.long.tag], "")).items():
             codes = self._plan.tag_codes.get(tag)
@@ -324,7 +325,7 @@ class Reader:
         if len(self._plan.ranges) < 2 or self._plan.repair is None:
             return out
         for name, (low, high) in self._plan.ranges.items():
-            numbers = pc.cast(values.arrays[name], pa.float64()).to_numpy(zero_copy_only=False)
+            numbers = pc.cast(values.arrays[name], pa.float64(), safe=False).to_numpy(zero_copy_only=False)
             out += (numbers < low) | (numbers > high)
         return out
 
@@ -369,17 +370,17 @@ class Reader:
         if long is not None:
             if not self._plan.tag_stuck:
                 return
-            numbers = pc.cast(values.arrays[long.value], pa.float64()).to_numpy(zero_copy_only=False)
+            numbers = pc.cast(values.arrays[long.value], pa.float64(), safe=False).to_numpy(zero_copy_only=False)
             for tag, where in groups(pc.fill_null(values.arrays[long.tag], "")).items():
                 where = where[~out[where]]
                 self._mark_stuck(run, values, long.value, where[self._still.beyond(tag, numbers[where])])
             return
         keep = np.flatnonzero(~out)
         for name in self._plan.stuck:
-            numbers = pc.cast(values.arrays[name], pa.float64()).to_numpy(zero_copy_only=False)[keep]
+            numbers = pc.cast(values.arrays[name], pa.float64(), safe=False).to_numpy(zero_copy_only=False)[keep]
             self._mark_stuck(run, values, name, keep[self._still.beyond(name, numbers)])
         for name in self._plan.counters:
-            numbers = pc.cast(values.arrays[name], pa.float64()).to_numpy(zero_copy_only=False)[keep]
+            numbers = pc.cast(values.arrays[name], pa.float64(), safe=False).to_numpy(zero_copy_only=False)[keep]
             self._rollovers.see(name, numbers, run.rows[keep])
 
     def _mark_stuck(self, run: Records, values: _Values, name: str, indices: npt.NDArray[np.int64]) -> None:
@@ -691,7 +692,7 @@ def _cell_fits(cell: str, rule: ColumnRule, bounds: Sequence[float] | None) -> b
         return int(clock.local[0]) != NO_TIME
     value = read_number(text, rule).value
     if value is None:
-        return fold(text) in BAD_WORDS
+        return fold(text) in BAD_WORDS or fold(text) in MISSING_WORDS
     return bounds is None or bounds[0] <= float(value) <= bounds[1]
 
 

@@ -126,8 +126,8 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
     ),
     "repeated_header": (
         "info",
-        "머리글 줄이 파일 안에서 {rows}번 되풀이돼서 격리했어요.",
-        "The header line stands {rows} more times inside the file; these lines wait in quarantine.",
+        "머리글 줄이 파일 안에서 {rows}번 더 나와요. 데이터 행으로 세지 않았어요.",
+        "The header line stands {rows} more times inside the file; it does not count as a record.",
     ),
     "totals_row": (
         "info",

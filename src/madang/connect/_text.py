@@ -120,6 +120,9 @@ class TextTable:
     comment: str | None = None
     decimal: str = "."
     """Decimal mark that the fast way may assume in columns it types itself."""
+    header_line: str | None = None
+    """The last header row as written; where it stands again inside the file it is no record."""
+    repeated_headers: int = 0
     mixed: Mixed = field(default_factory=Mixed)
     ends_open: bool = False
     """Whether the last line has no line end."""
@@ -133,6 +136,7 @@ class TextTable:
         """
         wanted = list(types) if types is not None else [None] * len(self.shape.used)
         self.mixed = Mixed()
+        self.repeated_headers = 0
         first = 1
         held: Records | None = None
         with ThreadPoolExecutor(1) as pool:
@@ -288,7 +292,7 @@ class TextTable:
             sign = " "
         elif b'"' in block and (block.count(b'"') % 2 or re.search(re.escape(sign).encode() + rb'[ \t]+"', block)):
             return None
-        if _has_blank_record(block, sign.encode()):
+        if _has_blank_record(block, sign.encode()) or (self.header_line and self.header_line.encode() in block):
             return None
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if not lines or b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
@@ -336,6 +340,9 @@ class TextTable:
                 continue
             fields = split_line(text, self.separator.sign, self.separator.widths)
             if not any(cell.strip() for cell in fields):
+                continue
+            if self.header_line is not None and text.strip() == self.header_line:
+                self.repeated_headers += 1
                 continue
             if self.comment and text.lstrip().startswith(self.comment):
                 out.quarantine.append((number, "comment", text))
