@@ -527,7 +527,7 @@ def _outcomes(sheet: _Sheet, style: Style) -> tuple[Outcome, ...]:
     for mended, stuck, censored, totals in choices:
         for records in _record_counts(sheet, style):
             outcome = _outcome(sheet, style, records, mended=mended, stuck=stuck, censored=censored, totals=totals)
-            for strange in sorted({0, sheet.strange_lines}):
+            for strange in range(sheet.strange_lines + 1):
                 told = replace(outcome, quarantined=outcome.quarantined + strange)
                 if told not in seen:
                     seen.append(told)
