@@ -17,7 +17,7 @@ from madang.models._words import Drift
 from madang.plant import Bilingual
 
 _REPEATS: Final = 200
-_MOST_ROWS: Final = 4_000
+_MOST_ROWS: Final = 2_000
 _FEWEST: Final = 20
 _FALSE_SHARE: Final = 0.05
 """Expected share of false alarms among the columns called moved (Benjamini and Hochberg, 1995)."""
@@ -139,9 +139,9 @@ def _redraws(old: FloatArray, size: int, generator: np.random.Generator) -> list
     """Pseudo last blocks from training rows, in blocks of twice the memory (a quarter of the training rows at most)."""
     n = len(old)
     length = int(np.clip(2 * memory_rows(old), 1, max(1, n // 4)))
-    size = min(size, _MOST_ROWS)
     blocks = max(1, int(np.ceil(size / length)))
-    offsets = np.arange(length)
+    # Long blocks are thinned evenly, so that a draw spans as much time as the last block does.
+    offsets = np.arange(0, length, max(1, size // _MOST_ROWS))
     out = []
     for _ in range(_REPEATS):
         starts = generator.integers(0, max(1, n - length + 1), blocks)

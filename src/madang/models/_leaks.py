@@ -159,10 +159,10 @@ def _running_number(view: View, series: Series, x: FloatArray, order: OrderTest)
     even = rising and float(np.std(steps)) <= 0.5 * abs(float(np.mean(steps)))
     full = whole and float(np.ptp(known)) <= 1.5 * n
     named = says_identifier(series.name) or series.role is Role.IDENTIFIER or series.kind is Kind.IDENTIFIER
-    by_value = order_of(view.y[np.isfinite(x)][np.argsort(known, kind="stable")], bool(view.classes), view.seed)
     measured = series.unit is not None and not named
     if measured or not (even or full or (whole and named)):
         return None
+    by_value = order_of(view.y[np.isfinite(x)][np.argsort(known, kind="stable")], bool(view.classes), view.seed)
     carries = by_value.sorted or (by_value.found and by_value.statistic > 0.3)
     if carries or (rising and order.sorted):
         return _finding(
