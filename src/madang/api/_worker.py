@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -68,12 +69,20 @@ def _compute(folder: Path, job: dict[str, Any], draft: dict[str, Any]) -> dict[s
         goal=draft["goal"],
         budget_seconds=float(draft["budget"]),
         seed=draft["seed"],
+        name=_name(draft),
         money=draft["money"],
     )
     with Workspace.open(Path(job["workspace"])) as workspace:
         paths = [Path(p) for p in job["files"]]
         document: dict[str, Any] = workspace.study(paths, request, zone=draft["zone"], progress=_Progress(folder)).document()
     return document
+
+
+def _name(draft: dict[str, Any]) -> str:
+    """Name to keep the study under: what it is about, and its own id, so that two studies of one target stay apart."""
+    about = draft["target"] or Path(draft["files"][0]["name"]).stem
+    plain = re.sub(r"\W+", "-", about).strip("-_") or "study"
+    return f"{plain}-{draft['id'][:6]}"
 
 
 class _Progress:
@@ -92,6 +101,18 @@ class _Progress:
             file.write(json.dumps({"ko": ko, "en": en, "share": share}, ensure_ascii=False) + "\n")
 
 
+def _fault(folder: Path) -> dict[str, Any]:
+    fault = MadangError(
+        "fault",
+        ko="마당 안에서 잘못이 생겼어요. 데이터는 바뀌지 않았어요.",
+        en="Something went wrong inside Madang. No data were changed.",
+        next_ko="다시 해 보고, 또 생기면 보고 파일을 보내 주세요.",
+        next_en="Try again; if it comes back, send the report file.",
+        where={"report": str(folder / "worker.log")},
+    )
+    return {"schema": "error/1", "exit": 1, **fault.document()}
+
+
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(1)
@@ -101,8 +122,9 @@ if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         code = main(Path(sys.argv[1]))
-    except Exception:  # the log is all that is left of a fault; the server says that the process ended
+    except Exception:
         traceback.print_exc()
+        write_json(Path(sys.argv[1]) / "error.json", _fault(Path(sys.argv[1])))
         code = 1
     sys.stdout.flush()
     os._exit(code)

@@ -108,6 +108,7 @@ class Console:
         line = view.pick(verdict, "sentence") if document else view.pick(error, "message")
         return {
             "id": draft.id,
+            "name": (document or {}).get("name"),
             "href": f"/studies/{draft.id}/report" if document else f"/studies/{draft.id}",
             "title": _title(draft, document, view),
             "data": ", ".join(item["name"] for item in draft.files),
@@ -120,7 +121,7 @@ class Console:
     def _study_rows(self, view: _View, states: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Guided studies, and those that were computed elsewhere and kept in the library, newest first."""
         rows = [self._study_row(d, view) for d in self._studies.all() if not states or d.state in states]
-        shown = {row["title"] for row in rows if row["state"] == "done"}
+        shown = {row["name"] for row in rows}
         for kept in self._desk.saved_studies():
             if kept["name"] in shown:
                 continue
@@ -129,8 +130,9 @@ class Console:
             rows.append(
                 {
                     "id": kept["name"],
+                    "name": kept["name"],
                     "href": f"/studies/kept/{quote(kept['name'], safe='')}",
-                    "title": kept["name"],
+                    "title": f"{document.get('target')} · {kept['name']}" if document.get("target") else kept["name"],
                     "data": ", ".join(kept["inputs"]),
                     "line": view.pick(verdict, "sentence"),
                     "confidence": verdict.get("confidence"),
@@ -299,6 +301,7 @@ class Console:
             "zone": draft.zone or (zones[0] if zones else self._desk.zone),
             "zone_assumed": draft.zone is None and any(t["zone_assumed"] for t in tables),
             "seconds": self._studies.seconds(draft),
+            "share": next((line.get("share") for line in reversed(self._studies.progress(draft.id))), None),
             "trying": [line.get(view.lang) or line.get("ko") or "" for line in self._studies.progress(draft.id)],
             "verdict": (document or {}).get("verdict"),
         }
@@ -728,12 +731,12 @@ def _next_step(view: _View, asks: int, quarantined: int) -> dict[str, str]:
 
 
 def _title(draft: Any, document: Mapping[str, Any] | None, view: _View) -> str:  # noqa: ANN401 (a draft of `madang.api`)
-    if document and document.get("name"):
-        return str(document["name"])
     names = [item["name"] for item in draft.files]
     if not names:
         return view.t("studies.untitled", date=view.f.short(draft.created))
-    return names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}"
+    files = names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}"
+    target = (document or {}).get("target")
+    return f"{target} · {files}" if target else files
 
 
 def _form(table: Mapping[str, Any], view: _View) -> str:

@@ -67,7 +67,7 @@ class Formats:
     @property
     def locale(self) -> str:
         """Name of the Babel locale."""
-        return "ko_KR" if self.lang == "ko" else "en_GB"
+        return "ko_KR" if self.lang == "ko" else "en_US"
 
     @property
     def unknown(self) -> str:

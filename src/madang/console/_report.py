@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from madang import __version__
 from madang.console._charts import candidates_chart, prediction_chart, protocol_chart, share_bar
 from madang.console._format import Formats
 from madang.console._pages import render, report_css, words
@@ -54,6 +55,7 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
     study: dict[str, Any] = {**_EMPTY, **document}
     for part, fields in _PARTS.items():
         study[part] = {**fields, **(document.get(part) or {})}
+    study["madang"] = study["madang"] or __version__
     f: Formats = base["f"]
     t, word, unit = base["t"], base["word"], base["unit"]
     metric = study["metric"]
@@ -85,6 +87,7 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
         "score": score,
         "candidate_name": candidate_name,
         "share_bar": share_bar,
+        "leak_sentence": _leak_sentence(study, t, f, metric_name),
         "metric_name": metric_name,
         "metric_label": f"{metric_name} [{metric_unit}]" if metric_unit else metric_name,
         "candidates_chart": candidates_chart(study, t, candidate_name, f.number),
@@ -93,6 +96,18 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
         "trend_json": trend_json if trend else "",
         "look_at": [_look(item, base) for item in study["look_at"]],
     }
+
+
+def _leak_sentence(study: Mapping[str, Any], t: Any, f: Formats, metric_name: str) -> str:  # noqa: ANN401 (a translator)
+    """Say what a random split would have promised beside what keeping the order gives."""
+    random, blocked = study["leak"]["random_split"], study["leak"]["blocked"]
+    if random is None or blocked is None:
+        return str(t("report.leak_unknown"))
+    too_good = blocked - random if study["metric"]["better"] == "lower" else random - blocked
+    key = "report.leak_promises" if too_good > 0 else "report.leak_level"
+    return str(
+        t(key, random=f.number(random), blocked=f.number(blocked), metric=metric_name, score=f.number(study["leak"]["score"]))
+    )
 
 
 def prediction_series(document: Mapping[str, Any]) -> dict[str, Any] | None:
