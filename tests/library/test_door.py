@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def test_an_export_and_a_join_go_through_the_same_door(tmp_path: Path) -> None:
             library.export("meter", tmp_path / "out.csv", reader="거래처")
         assert not (tmp_path / "out.csv").exists()
         assert library.decisions()[0]["purpose"] == "export"
+
+
+def test_answers_to_many_readers_at_once_are_each_recorded_once(tmp_path: Path) -> None:
+    with open_library(tmp_path / "ws") as library:
+        library.intake([write_meter(tmp_path / "meter.csv")])
+
+        def read(number: int) -> int:
+            return library.read("meter", reader="owner", purpose=f"reader {number}").decision.log_index
+
+        with ThreadPoolExecutor(8) as pool:
+            indexes = list(pool.map(read, range(64)))
+        assert sorted(indexes) == list(range(64))
+        assert [e["index"] for e in library.decisions()] == list(range(64))
 
 
 def test_rows_sources_periods_and_columns_can_be_chosen(tmp_path: Path) -> None:

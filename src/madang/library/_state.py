@@ -229,6 +229,8 @@ class State:
         self.path = path
         self.engine: Engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self.engine, "connect", _settings)
+        event.listen(self.engine, "begin", _begin)
+        self._writing = self.engine.execution_options(writes=True)
         try:
             self._prepare()
         except BaseException:
@@ -239,7 +241,7 @@ class State:
         from sqlalchemy.exc import DatabaseError
 
         try:
-            with self.engine.begin() as db:
+            with self._writing.begin() as db:
                 metadata.create_all(db, checkfirst=True)
                 found = db.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
                 if found is None:
@@ -258,8 +260,8 @@ class State:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction: all or nothing."""
-        with self.engine.begin() as db:
+        """A transaction that writes: all or nothing, and alone from its first statement on."""
+        with self._writing.begin() as db:
             yield db
 
     @contextmanager
@@ -285,7 +287,14 @@ def newer_version(file: str, found: int, known: int) -> InputError:
     )
 
 
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail, not wait, when another one wrote in between.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
 def _settings(connection: Any, _record: object) -> None:  # noqa: ANN401 (a DB-API connection)
+    connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from madang.errors import InputError
-from madang.library import Library
+from madang.library import Library, OwnerMay
 
 if TYPE_CHECKING:
     from madang.models import Study, StudyRequest
@@ -73,7 +73,13 @@ class Workspace:
         try:
             root.mkdir(parents=True, exist_ok=True)
             settings = _settings(root / _FILE)
-            library = Library.open(root, clock=clock, zone=settings.zone, shift_start=settings.shift_start)
+            library = Library.open(
+                root,
+                clock=clock,
+                zone=settings.zone,
+                decide=OwnerMay(settings.owner),
+                shift_start=settings.shift_start,
+            )
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise _cannot_write(root) from error
         return cls(root, settings, clock, library)
