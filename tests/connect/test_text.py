@@ -131,6 +131,13 @@ def test_lines_of_separators_only_are_blank_lines(tmp_path: Path) -> None:
     assert (reading.reader.tally.read, reading.reader.tally.kept) == (30, 30)
 
 
+@pytest.mark.parametrize("quoted", [False, True])
+def test_blank_lines_between_records_are_no_records(tmp_path: Path, quoted: bool) -> None:
+    lines = series(30, row='{time},{value},"RUN"' if quoted else "{time},{value},RUN")
+    reading = read_text(tmp_path, "\r\n".join([*lines[:15], "", *lines[15:25], "", "", *lines[25:]]) + "\r\n")
+    assert (reading.reader.tally.read, reading.reader.tally.kept) == (30, 30)
+
+
 def test_a_file_cut_inside_its_last_record_says_so(tmp_path: Path) -> None:
     reading = read_text(tmp_path, "\n".join([*series(30), "2024-03-01 01"]))
     assert reading.quarantine[0]["reason"] == "truncated"

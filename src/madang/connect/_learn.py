@@ -299,12 +299,14 @@ _CELL_WITH_UNIT = re.compile(r"^(?P<number>[<>]?\s*[+-]?[\d.,'\u00a0 ]*\d)\s*(?P
 def _unit_by_scale(cells: Sequence[str], rule: ColumnRule) -> str | None:
     """Return the unit of a column that names none, from the few cells that carry one.
 
-    One unit of the same quantity must bring those cells into the midst of the others, and far better than the next.
+    Exactly one unit of the same quantity must bring those cells into the midst of the others.
     """
-    bare = [float(value) for cell in cells if (value := read_number(cell, rule).value) is not None]
     dressed = [(match["number"], match["unit"]) for cell in cells if (match := _CELL_WITH_UNIT.match(cell)) is not None]
     dressed = [(number, unit) for number, unit in dressed if parse_unit(unit) is not None]
-    if not dressed or len(bare) < 10 or len({unit for _, unit in dressed}) != 1:
+    if not dressed or len({unit for _, unit in dressed}) != 1:
+        return None
+    bare = [float(value) for cell in cells if (value := read_number(cell, rule).value) is not None]
+    if len(bare) < 10:
         return None
     given = parse_unit(dressed[0][1])
     values = [value for number, _ in dressed if (value := read_number(number, rule).value) is not None]
@@ -323,7 +325,8 @@ def _unit_by_scale(cells: Sequence[str], rule: ColumnRule) -> str | None:
     distances.sort()
     if not distances or distances[0][0] > 0.6 * spread:
         return None
-    alone = len(distances) == 1 or distances[0][0] < distances[1][0] / 3
+    # Bar, atm and kgf/cm2 lie within three in a hundred of each other: a guess between near units would be a silent change.
+    alone = len(distances) == 1 or distances[1][0] > 0.6 * spread
     return distances[0][1] if alone else None
 
 
@@ -453,6 +456,8 @@ def _disorder(local: Instants) -> float:
 
 def _clock_format(cells: Sequence[str]) -> str | None:
     solid = [cell for cell in cells if fold(cell) not in MISSING_WORDS]
+    if sum(_times.clock_format_of(cell) is not None for cell in solid[:50]) < 0.5 * min(len(solid), 50):
+        return None
     found = Counter(written for cell in solid if (written := _times.clock_format_of(cell)) is not None)
     if not solid or found.total() < 0.9 * len(solid):
         return None

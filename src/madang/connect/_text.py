@@ -188,6 +188,8 @@ class TextTable:
                 block, open_rest = _cut_open(block)
             if last:
                 self.ends_open = bool(block) and not block.endswith(b"\n")
+            if b'"' not in block and (b"\n\n" in block or b"\n\r\n" in block):
+                block = re.sub(rb"\n(?:\r?\n)+", b"\n", block)
             if block:
                 yield block
 
@@ -305,7 +307,7 @@ class TextTable:
                 table = pacsv.read_csv(
                     io.BytesIO(block),
                     read_options=pacsv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=True),
-                    parse_options=pacsv.ParseOptions(delimiter=sign, quote_char='"', ignore_empty_lines=False),
+                    parse_options=pacsv.ParseOptions(delimiter=sign, quote_char='"', ignore_empty_lines=True),
                     convert_options=pacsv.ConvertOptions(
                         column_types=column_types,
                         include_columns=used,
