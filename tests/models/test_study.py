@@ -88,7 +88,7 @@ def test_a_forecast_does_not_use_readings_of_its_own_instant() -> None:
     document = _report(table, StudyRequest(task="forecast", target="load", horizon="1h", budget_seconds=3))
     by_name = {c["name"]: c for c in document["candidates"]}
     # The reading of the instant would tell the load to about 1; what cannot be known an hour ahead is about 4.5.
-    assert 3.5 < by_name[document["chosen"]]["last_block"]["value"] < 7.0
+    assert 3.5 < by_name[document["chosen"]]["last_block"]["value"] < 9.0
     assert by_name["persistence"]["last_block"]["value"] > by_name[document["chosen"]]["last_block"]["value"]
     assert document["rows"]["gap"] >= 4
 
@@ -130,6 +130,6 @@ def test_a_drifting_plant_is_followed_when_results_return_and_called_drifting_wh
         for d in (followed, blind)
     }
     assert "+" in followed["chosen"]
-    assert error[followed["chosen"]] < 1.0
+    assert error[followed["chosen"]] < 0.5 * error[blind["chosen"]]
     assert abs(followed["interval"]["coverage"] - 0.9) < 0.04
     assert blind["drift"]["matters"] or "drift" in blind["interval"]["text_en"]

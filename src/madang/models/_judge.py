@@ -23,6 +23,9 @@ from madang.models._metrics import (
 from madang.models._setting import Setting
 from madang.models._words import Metric, Score
 
+FEWEST_CASES = 100
+"""Cases below which the precision-recall area is ruled by single rows; candidates are then chosen by the ROC area."""
+
 Measure = Callable[[FloatArray, FloatArray], float | None]
 
 
@@ -34,12 +37,16 @@ class Judge:
     block: int
     """Length of the blocks that the bootstrap draws [row]."""
     seed: int
+    cases: int = 0
+    """Learned rows of the class looked for."""
 
     @property
     def metric(self) -> Metric:
         """The metric candidates are chosen by."""
         if self.setting.task == "classification":
-            return Metric("pr_auc" if len(self.setting.classes) == 2 else "macro_f1", None, "higher")
+            if len(self.setting.classes) > 2:
+                return Metric("macro_f1", None, "higher")
+            return Metric("pr_auc" if self.cases >= FEWEST_CASES else "roc_auc", None, "higher")
         return Metric("rmse" if self.setting.task == "forecast" else "mae", self.setting.unit, "lower")
 
     def main(self, truth: FloatArray, guess: FloatArray) -> float | None:
@@ -50,6 +57,8 @@ class Judge:
         if name == "pr_auc":
             bad = self.bad(truth)
             return average_precision(bad, self.score(guess)) if bad.any() else None
+        if name == "roc_auc":
+            return roc_auc(self.bad(truth), self.score(guess))
         if name == "macro_f1":
             return macro_f1(truth, np.argmax(guess, axis=1).astype(float), len(self.setting.classes))
         return rmse(truth, guess) if name == "rmse" else mae(truth, guess)
@@ -118,23 +127,11 @@ class Judge:
         }
 
     def decision_weights(self, truth: FloatArray, guess: FloatArray) -> FloatArray:
-        """Return class weights that make the best decisions on out-of-fold predictions (F1 of the class looked for, or macro F1)."""
+        """Return class weights that give the best F1 of the class looked for on out-of-fold predictions; equal for more classes."""
         classes = len(self.setting.classes)
         weights = np.ones(max(classes, 1))
         if classes == 2 and self.setting.positive is not None:
             limit = float(np.clip(best_threshold(self.bad(truth), self.score(guess)), 1e-6, 1 - 1e-6))
             weights[self.setting.positive] = (1 - limit) / limit
             return weights
-        if classes < 3:
-            return weights
-        best = macro_f1(truth, np.argmax(guess, axis=1).astype(float), classes)
-        for _ in range(3):
-            for c in range(classes):
-                for factor in (0.5, 0.67, 0.8, 1.25, 1.5, 2.0):
-                    tried = weights.copy()
-                    tried[c] *= factor
-                    value = macro_f1(truth, np.argmax(guess * tried, axis=1).astype(float), classes)
-                    # A weight that helps by less than this is luck of the folds.
-                    if value > best + 0.002:
-                        best, weights = value, tried
         return weights

@@ -9,6 +9,8 @@ import numpy as np
 from madang.models._frame import FloatArray, IntArray
 from madang.models._words import Metric, Score
 
+PLATEAU = 0.02
+"""F1 that two thresholds may differ by and still be called equally good."""
 FALSE_ALARM_RATE = 0.05
 """Share of good rows that may be called bad when recall is stated."""
 
@@ -88,7 +90,11 @@ def recall_at(truth: FloatArray, score: FloatArray, rate: float = FALSE_ALARM_RA
 
 
 def best_threshold(truth: FloatArray, probability: FloatArray) -> float:
-    """Probability above which to call a row bad so that F1 is best on these rows."""
+    """Probability above which to call a row bad so that F1 is best on rows like these.
+
+    Source:
+        Lipton, Elkan & Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize F1 measure".
+    """
     if truth.sum() == 0:
         return 0.5
     order = np.argsort(-probability, kind="stable")
@@ -96,9 +102,10 @@ def best_threshold(truth: FloatArray, probability: FloatArray) -> float:
     hits = np.cumsum(truth[order])
     score = 2 * hits / (truth.sum() + np.arange(1, len(p) + 1))
     score = np.where(np.append(np.diff(p) != 0, True), score, -1.0)
-    best = int(np.argmax(score))
-    below = p[best + 1] if best + 1 < len(p) else p[best] * 0.9
-    return float((p[best] + below) / 2)
+    middles = (p + np.append(p[1:], 0.9 * p[-1])) / 2
+    # The middle of all thresholds that are about as good, drawn towards half the best F1, where the best threshold of well
+    # calibrated probabilities lies: the single best one is luck of these rows.
+    return float((np.median(middles[score >= score.max() - PLATEAU]) + score.max() / 2) / 2)
 
 
 def cost_curve(truth: FloatArray, probability: FloatArray) -> list[dict[str, float]]:

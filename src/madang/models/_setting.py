@@ -351,11 +351,11 @@ def inputs_of(frame: Frame, setting: Setting, dropped: frozenset[str]) -> tuple[
     """
     own: list[Series] = []
     past: list[Series] = []
-    never = {Role.IDENTIFIER, Role.TIME, Role.TEXT}
+    never = {Role.IDENTIFIER, Role.TIME}
     for series in frame:
         if series.name == setting.target or series.name in dropped or series.role in never or _empty(series):
             continue
-        if series.available == "after_result":
+        if series.available == "after_result" or (series.role is Role.TEXT and not series.categorical):
             continue
         if series.role is Role.LOT and (series.categories is None or len(series.categories) > 50):
             continue

@@ -180,8 +180,10 @@ class _Work:
         block = 1
         if setting.ordered:
             block = max(gap_rows(frame, setting), min(96, max(8, rows // 100)))
-        self.judge = Judge(setting, block, request.seed)
-        self.specs = specs_for(self.arena, rows, request.budget_seconds)
+        learned = self._labelled(protocol.final.train)
+        cases = int(np.sum(self.target[learned] == setting.positive)) if setting.positive is not None else 0
+        self.judge = Judge(setting, block, request.seed, cases)
+        self.specs = specs_for(self.arena, rows, request.budget_seconds, refit=request.train_rows is None)
         if not self.inputs and setting.task != "forecast":
             self.specs = [s for s in self.specs if s.family in BASELINES]
 
@@ -384,7 +386,7 @@ class _Work:
         plain = replace(spec, name=spec.name.split("+", maxsplit=1)[0], feedback=Feedback())
         rows: list[IntArray] = []
         guesses: list[FloatArray] = []
-        for part in range(2 if len(learn) > 20_000 else 4):
+        for part in range(2):
             train, test = learn[number != part], learn[number == part]
             if self.setting.classes and len(np.unique(self.target[train])) < 2:
                 continue
