@@ -114,17 +114,23 @@ class EqualRecords:
         if times is not None and self._runs_forward(times):
             self._latest = int(times[-1])
             self._pending.append((hashes, rows))
+            if sum(len(waiting) for waiting, _ in self._pending) > _IN_MEMORY:
+                self._take_in()
             return out
         if times is not None and len(there := times[times != NO_TIME]):
             self._latest = max(self._latest, int(there.max()))
-        for waiting in self._pending:
-            self._remember(*waiting)
-        self._pending.clear()
+        self._take_in()
         self._find_before(hashes, out)
         self._find_within(hashes, rows, out)
         fresh = out == 0
         self._remember(hashes[fresh], rows[fresh])
         return out
+
+    def _take_in(self) -> None:
+        """Remember the records that need no search as long as the time runs forward."""
+        for waiting in self._pending:
+            self._remember(*waiting)
+        self._pending.clear()
 
     def _runs_forward(self, times: Instants) -> bool:
         return bool(times[0] != NO_TIME and times[0] > self._latest and (np.diff(times) > 0).all())
