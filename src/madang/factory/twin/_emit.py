@@ -585,7 +585,7 @@ def _render(sheet: _Sheet, style: Style, rng: np.random.Generator) -> bytes:
     if style.form == "xlsx":
         return _xlsx(sheet, style)
     if style.form == "sqlite":
-        return _sqlite(sheet)
+        return _sqlite(sheet, style)
     if style.form == "parquet":
         return _parquet(sheet)
     if style.form in ("jsonl", "json"):
@@ -761,11 +761,11 @@ def _xlsx(sheet: _Sheet, style: Style) -> bytes:
     return out.getvalue()
 
 
-def _sqlite(sheet: _Sheet) -> bytes:
+def _sqlite(sheet: _Sheet, style: Style) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.sqlite"
         base = sqlite3.connect(path)
-        names = [sheet.table.time_name, *(c.name for c in sheet.table.columns)]
+        names = _headers(sheet, style)
         declared = ", ".join(
             f'"{n}" {"TEXT" if i == 0 or not sheet.table.columns[i - 1].numeric else "REAL"}' for i, n in enumerate(names)
         )
