@@ -71,7 +71,9 @@ def test_every_seed_has_a_right_reading_in_which_no_record_is_lost() -> None:
             assert outcome.kept > 0
             assert min(outcome.quarantined, outcome.duplicate) >= 0
         total = {o.kept + o.quarantined + o.duplicate for o in file.truth.outcomes}
-        assert len(total) <= 2, file.label
+        # A totals row, blank lines and headers in between may be counted as records or not; nothing else may.
+        disturbed = {"totals", "blank_lines", "repeated_header"} & set(file.truth.style.troubles)
+        assert max(total) - min(total) <= (8 if disturbed else 0), file.label
 
 
 def _document(file: MessyFile, **change: object) -> dict[str, Any]:
