@@ -23,7 +23,7 @@ class PlainFiles:
     """Reads comma-separated files with a header, ISO times and decimal points.
 
     ``ERR`` is a bad value, an empty cell is missing, a record of another length is set aside, a record equal to the one before
-    it is a duplicate. A header ``name [unit]`` carries a unit. Columns ``tag`` and ``value`` make a long table. With the
+    it is a duplicate; a column ``quality`` with 64 calls the ``value`` uncertain. A header ``name [unit]`` carries a unit. Columns ``tag`` and ``value`` make a long table. With the
     reading step ``drop_zero`` (always proposed) a negative number is called bad; undoing it keeps the number.
     """
 
@@ -106,6 +106,7 @@ class PlainReader:
     ) -> Chunk:
         flags: list[tuple[int, str, str, str]] = []
         arrays = [pa.array([row for row, _ in kept], pa.int64())]
+        names = [c.name for c in self.layout.columns]
         for at, column in enumerate(self.layout.columns):
             cells = []
             for row, record in kept:
@@ -114,6 +115,8 @@ class PlainReader:
                 if record[at] == "ERR" or negative:
                     flags.append((row, column.name, "bad", record[at]))
                     value = None
+                if "quality" in names and record[names.index("quality")] == "64" and column.name == "value":
+                    flags.append((row, column.name, "uncertain", "64"))
                 cells.append(value)
             arrays.append(pa.array(cells, _ARROW[column.type]))
         counts = self._tally

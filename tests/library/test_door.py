@@ -105,6 +105,20 @@ def test_a_long_table_is_pivoted_by_time_the_last_record_of_an_instant_counts(tm
         assert one.schema.names == ["_part", "_row", "time", "압력"]
 
 
+def test_statistics_are_of_good_values_and_leave_out_what_the_source_calls_uncertain(tmp_path: Path) -> None:
+    text = "time,tag,value,quality\n" + "".join(
+        f"2026-01-01T00:0{m}:00,{tag},{value},{quality}\n"
+        for m, tag, value, quality in [(0, "a", 1, 192), (1, "a", 100, 64), (2, "a", 3, 192), (0, "b", 7, 192)]
+    )
+    (tmp_path / "historian.csv").write_text(text, encoding="utf-8")
+    with open_library(tmp_path / "ws") as library:
+        (table,) = library.intake([tmp_path / "historian.csv"]).tables
+        stats = next(c.stats for c in table.columns if c.name == "a")
+        assert stats is not None
+        assert (stats.n, stats.sum, stats.max) == (2, 4.0, 3.0)
+        assert library.read("historian", reader="owner", purpose="show").table["a"].to_pylist() == [1, 100, 3]
+
+
 def test_a_long_table_has_one_card_per_tag_with_its_own_counts(tmp_path: Path) -> None:
     (tmp_path / "historian.csv").write_text(LONG, encoding="utf-8")
     with open_library(tmp_path / "ws") as library:

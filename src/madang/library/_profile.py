@@ -22,6 +22,7 @@ from madang.plant import ValueFlag
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
 Tags: TypeAlias = tuple[list[str], Ints]
 """Names of a chunk's tags, and the place of each record's tag among them."""
 
@@ -62,15 +63,16 @@ class ColumnProfile:
     missing_by_shift: Counter[int] = field(default_factory=Counter)
     flags_by_shift: dict[str, Counter[int]] = field(default_factory=dict)
 
-    def add(self, column: pa.Array, shifts: Ints | None) -> None:
-        """Take the next values of the column, in source order."""
+    def add(self, column: pa.Array, shifts: Ints | None, doubtful: Mask | None = None) -> None:
+        """Take the next values of the column, in source order; those whose source doubts them do not count as good."""
         self.rows += len(column)
         self.nulls += column.null_count
-        self.n += len(column) - column.null_count
         if column.null_count and shifts is not None:
             _count(self.missing_by_shift, shifts[pc.is_null(column).to_numpy(zero_copy_only=False)])
+        good = column if doubtful is None else column.filter(pa.array(~doubtful))
+        self.n += len(good) - good.null_count
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-            self._add_numbers(column)
+            self._add_numbers(good)
         if not self.many and not pa.types.is_timestamp(column.type):
             self.distinct.update(v for v in pc.unique(column.slice(0, _SAMPLE)).to_pylist() if v is not None)
             if len(self.distinct) > DISTINCT_CAP:
@@ -139,12 +141,13 @@ class TableProfile:
         rows: Ints = batch.column(ROW).to_numpy()
         shifts = self._clock(batch)
         tags: Tags | None = None
+        doubtful = _doubtful(flags, rows)
         if self.long is None:
             for name in batch.schema.names:
                 if not name.startswith("_"):
-                    self.columns.setdefault(name, ColumnProfile()).add(batch.column(name), shifts)
+                    self.columns.setdefault(name, ColumnProfile()).add(batch.column(name), shifts, doubtful.get(name))
         else:
-            tags = self._add_long(batch, self.long, shifts)
+            tags = self._add_long(batch, self.long, shifts, doubtful.get(self.long.value))
         self._add_flags(flags, rows, shifts, tags)
         self._fingerprint(batch)
 
@@ -173,7 +176,7 @@ class TableProfile:
             self._steps.append(steps)
         return shifts
 
-    def _add_long(self, batch: pa.RecordBatch, long: LongColumns, shifts: Ints | None) -> Tags:
+    def _add_long(self, batch: pa.RecordBatch, long: LongColumns, shifts: Ints | None, doubtful: Mask | None) -> Tags:
         tags = batch.column(long.tag).cast(pa.string()).fill_null("").dictionary_encode()
         codes: Ints = tags.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         order = np.argsort(codes, kind="stable")
@@ -185,7 +188,7 @@ class TableProfile:
             low, high = int(bounds[code]), int(bounds[code + 1])
             column = self.columns.setdefault(name, ColumnProfile())
             part = None if sorted_shifts is None else sorted_shifts[low:high]
-            column.add(values.slice(low, high - low), part)
+            column.add(values.slice(low, high - low), part, None if doubtful is None else doubtful[order[low:high]])
             if part is not None:
                 _count(column.rows_by_shift, part)
         if self.time_column is not None and self.time_column in batch.schema.names:
@@ -288,6 +291,16 @@ class TableProfile:
             },
         }
         return zlib.compress(json.dumps(document, ensure_ascii=False, sort_keys=True).encode())
+
+
+def _doubtful(flags: pa.RecordBatch, rows: Ints) -> dict[str, Mask]:
+    """Cells that their source calls uncertain, by column."""
+    mine = flags.filter(pc.equal(flags.column("flag"), str(ValueFlag.UNCERTAIN))) if flags.num_rows else flags
+    if not mine.num_rows:
+        return {}
+    names = np.array(mine.column("column").to_pylist(), dtype=object)
+    numbers: Ints = mine.column("row").to_numpy()
+    return {name: np.isin(rows, numbers[names == name]) for name in sorted(set(names))}
 
 
 def read_shift_document(blob: bytes) -> dict[str, Any]:
