@@ -1,6 +1,6 @@
 """Whether a study of the built-in line names the planted causes, and none where none was planted.
 
-    python bench/kiln.py [--seeds 20] [--first 1000] [--lots 3200] [--full] [--joined] [--budget 30] [--json F]
+    python -m bench.kiln [--seeds 20] [--first 1000] [--lots 3200] [--full] [--joined] [--budget 30] [--json F]
 
 For every seed two plants are run: one with two or three planted causes, one with none. The whole path is taken: exports of a
 plant -> intake -> library -> join -> study -> causes. By default the exports are lean (a history of two minutes instead of one,
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -132,7 +133,7 @@ def look(run: KilnRun, request: StudyRequest, mode: str) -> Plant:
     return plant
 
 
-def main() -> None:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=1000)
@@ -142,7 +143,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--joined", action="store_true")
     parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     mode = "joined" if args.joined else "full" if args.full else "lean"
     plants: dict[str, list[Plant]] = {"planted": [], "none": []}
     for seed in range(args.first, args.first + args.seeds):
@@ -178,7 +179,8 @@ def main() -> None:
             ),
             encoding="utf-8",
         )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

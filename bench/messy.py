@@ -1,6 +1,6 @@
 """How many messy files an intake recovers, how many it flags, and how many it changes without a word.
 
-    python bench/messy.py [--first 0] [--files 355] [--json F] [--all]
+    python -m bench.messy [--first 0] [--files 355] [--json F] [--all]
 
 The first seeds of every thousand show one trouble each, the rest combine a form with one to four troubles. Every file is taken
 in by a library of its own, as a newcomer's first file is.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 import traceback
 from collections import Counter
@@ -67,13 +68,13 @@ def run(seeds: range, show_all: bool = False) -> Score:
     return score_intake(documents, files)
 
 
-def main() -> None:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--files", type=int, default=355)
     parser.add_argument("--all", action="store_true", help="print every file")
     parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     begun = time.perf_counter()
     score = run(range(args.first, args.first + args.files), args.all)
     seconds = time.perf_counter() - begun
@@ -91,7 +92,8 @@ def main() -> None:
             "files": score.files, "recovered": score.recovered, "flagged": score.flagged, "silent": score.silent,
             "missed_findings": score.missed_findings, "false_alarms": score.false_alarms, "seconds": seconds,
         }), encoding="utf-8")  # fmt: skip
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
