@@ -7,6 +7,7 @@
 >>> file.label, len(file.truth.outcomes)
 ('plain csv', 1)
 
+`join_plant` makes systems that disagree about lots and clocks, `trap_cases` pairs of a table with a planted leak and its clean twin.
 Names are looked up when first used, so that one generator does not load the needs of another.
 """
 
@@ -16,18 +17,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from madang.testing._joins import JoinPlant, join_plant
     from madang.testing._messy import SINGLES, Judged, MessyFile, Score, messy_file, score_intake
+    from madang.testing._traps import TrapCase, trap_cases
 
 _HOMES = {
     "SINGLES": "_messy",
+    "JoinPlant": "_joins",
     "Judged": "_messy",
     "MessyFile": "_messy",
     "Score": "_messy",
+    "TrapCase": "_traps",
+    "join_plant": "_joins",
     "messy_file": "_messy",
     "score_intake": "_messy",
+    "trap_cases": "_traps",
 }
 
-__all__ = ["SINGLES", "Judged", "MessyFile", "Score", "messy_file", "score_intake"]
+__all__ = [
+    "SINGLES",
+    "JoinPlant",
+    "Judged",
+    "MessyFile",
+    "Score",
+    "TrapCase",
+    "join_plant",
+    "messy_file",
+    "score_intake",
+    "trap_cases",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any exported name
