@@ -121,6 +121,12 @@ def study_document() -> Document:
         ],
         "assumptions": [bilingual("text", "목표를 ‘잔류 리튬’으로 보았어요.", "“잔류 리튬” was taken as the target.")],
         "chosen": "linear+median",
+        "frame": {"join": {
+            "joins": [{"table": "품질 결과", "left_column": "로트", "right_column": "LOT", "rows": 660, "joined": 640, "unmatched": 18, "ambiguous": 2, "superseded": 5}],
+            "offsets": {"소성로": {"minutes": -15.02, "low": -16.0, "high": -14.0, "supported": True, "events": 612,
+                                 **bilingual("evidence", "투입 612건이 -15.0분 차이로 만나요.", "612 charges meet at -15.0 min.")}},
+            "unused": [bilingual("reason", "보정이력은 이을 열이 없어 쓰지 않았어요.", "The calibration log has no key and was not used.")],
+        }},
         "leak": {
             "score": 0.012, "random_split": 0.024, "blocked": 0.036,
             "findings": [

@@ -295,6 +295,8 @@ def test_studies_kept_by_the_command_line_are_shown_too(browser: TestClient, wor
     assert "전력-예측" in browser.get("/studies").text
     assert browser.get("/studies/kept/전력-예측").status_code == 200
     assert browser.get("/studies/kept/none").status_code == 404
+    assert browser.get("/studies/전력-예측?lang=en").url.path.startswith("/studies/kept/")
+    assert browser.get("/studies/none").status_code == 404
 
 
 def test_the_report_shows_every_part_of_the_study(browser: TestClient, done_study: str) -> None:
@@ -303,6 +305,7 @@ def test_the_report_shows_every_part_of_the_study(browser: TestClient, done_stud
         "Zone-3 temperature and oxygen tell", "medium confidence", "Raise zone 3 by 3 ℃", "5 ℃ more over the soak", "Six lots with zone 3",
         "burner drift is the real cause", "It fails under the drift", "covered 88.7", "leak score 0.012", "Exhaust temperature has been",
         "KRW\u00a084\u00a0m", "L-0521-07", "linear + feedback (median)", "was taken as the target",
+        "612 charges meet", "The calibration log has no key", "Ambiguous, left out",
     ):  # fmt: skip
         assert part in page, part
 

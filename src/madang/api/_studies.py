@@ -104,6 +104,10 @@ class Studies:
             draft = Draft(**{k: v for k, v in document.items() if k in known})
             return self._settle(draft)
 
+    def knows(self, study: str) -> bool:
+        """Whether a guided study of that id is there."""
+        return _ID.fullmatch(study) is not None and (self._root / study / "draft.json").is_file()
+
     def save(self, draft: Draft) -> None:
         """Keep the choices and the state."""
         with self._lock:

@@ -211,6 +211,10 @@ class Console:
 
         @router.get("/studies/{study}")
         def guided(request: Request, study: str) -> Response:
+            if not studies.knows(study) and any(kept["name"] == study for kept in self._desk.saved_studies()):
+                # The command line speaks of a study by the name it was kept under.
+                query = f"?{request.url.query}" if request.url.query else ""
+                return RedirectResponse(f"/studies/kept/{quote(study, safe='')}{query}", status_code=307)
             view = _View(self, request, "studies")
             return view.page("study.html", self._guided_context(study, view))
 

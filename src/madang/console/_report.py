@@ -87,6 +87,7 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
         "score": score,
         "candidate_name": candidate_name,
         "share_bar": share_bar,
+        "join": _join(document),
         "leak_sentence": _leak_sentence(study, t, f, metric_name),
         "metric_name": metric_name,
         "metric_label": f"{metric_name} [{metric_unit}]" if metric_unit else metric_name,
@@ -96,6 +97,21 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
         "trend_json": trend_json if trend else "",
         "look_at": [_look(item, base) for item in study["look_at"]],
     }
+
+
+def _join(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """How the tables of one plant were joined: keys and counts, clock offsets, and what was not used."""
+    join = (document.get("frame") or {}).get("join") or {}
+    tables = [
+        {
+            "table": item.get("table", ""),
+            "by": " = ".join(dict.fromkeys(str(item[k]) for k in ("left_column", "right_column") if item.get(k))),
+            **{key: item.get(key) for key in ("rows", "joined", "unmatched", "ambiguous", "superseded")},
+        }
+        for item in join.get("joins") or []
+    ]
+    clocks = [{"table": table, **offset} for table, offset in (join.get("offsets") or {}).items()]
+    return {"tables": tables, "clocks": clocks, "unused": list(join.get("unused") or [])}
 
 
 def _leak_sentence(study: Mapping[str, Any], t: Any, f: Formats, metric_name: str) -> str:  # noqa: ANN401 (a translator)
