@@ -194,14 +194,9 @@ def run_map(
     if not waiting:
         face.say(Bilingual("확인을 기다리는 열이 없어요.", "No column waits for a person."))
     for item in waiting:
-        face.say(
-            f"  {item['dataset']} · {item['source_name']}: {item['kind_of_quantity']} [{item['unit'] or '?'}] "
-            f"{item['confidence']:.2f}  "
-            + face.text(
-                f"→ madang library map --dataset {item['dataset']} --column '{item['name']}' --accept",
-                f"→ madang library map --dataset {item['dataset']} --column '{item['name']}' --accept",
-            )
-        )
+        command = f"madang library map --dataset {item['dataset']} --column '{item['name']}' --accept"
+        proposal = f"{item['kind_of_quantity']} [{item['unit'] or '?'}] {item['confidence']:.2f}"
+        face.say(f"  {item['dataset']} · {item['source_name']}: {proposal}  → {command}")
 
 
 def run_quarantine(face: Face, dataset: str, *, replay: bool) -> None:

@@ -119,7 +119,10 @@ def add(app: typer.Typer, face: Face) -> None:
         ] = None,
         tolerance: Annotated[str | None, typer.Option(help=t("허용하는 시간 차: 10m", "How far apart in time: 10m"))] = None,
         delay: Annotated[
-            str | None, typer.Option(help=t("옮겨지는 시간: 왼쪽 시각보다 30m 앞선 값과 이어요", "Transport delay: join what was 30m before"))
+            str | None,
+            typer.Option(
+                help=t("옮겨지는 시간: 왼쪽 시각보다 30m 앞선 값과 이어요", "Transport delay: join what was 30m before")
+            ),
         ] = None,
         windows: Annotated[
             str | None, typer.Option(help=t("로트 시작과 끝이 있는 데이터셋", "Dataset with lot starts and ends"))

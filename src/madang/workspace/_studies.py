@@ -1,0 +1,128 @@
+"""From files to a saved verdict, and from a saved model to answers: the two ways that cross several rooms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from madang.connect import Layout, ReadOptions, TableReader, TableSource, find_tables, fits, open_table
+from madang.errors import InputError, Json
+from madang.library import IntakeReport, Library, ReadResult, Where
+from madang.plant import Bilingual
+
+if TYPE_CHECKING:
+    from madang.models import SavedModel, Study, StudyRequest
+    from madang.models._predict import Predicted
+
+Progress: TypeAlias = Callable[[Bilingual, float], None]
+
+_INTAKE_SHARE = 0.4
+"""Share of the progress of a study that reading its files takes."""
+
+
+def study_files(
+    library: Library,
+    paths: Sequence[Path],
+    request: StudyRequest,
+    *,
+    reader: str,
+    zone: str | None,
+    progress: Progress | None,
+) -> Study:
+    """Take files in, study the records that came from them, and keep the report and the model.
+
+    Args:
+        library: Where the files go and the study is read from.
+        paths: Files and folders; together they are one study.
+        request: What is asked.
+        reader: Party that reads.
+        zone: Zone of times that do not say theirs; the workspace's when None.
+        progress: Told what is being done and the share that is done.
+
+    Raises:
+        InputError: Nothing could be read, or nothing can be learned from it.
+    """
+    from madang.models import study
+
+    tell: Progress = progress or (lambda what, share: None)
+    report = library.intake(paths, zone=zone, progress=lambda what, share: tell(what, share * _INTAKE_SHARE))
+    reads = _reads(library, report, reader)
+    result = study(reads, request, progress=lambda what, share: tell(what, _INTAKE_SHARE + share * (1 - _INTAKE_SHARE)))
+    _keep(library, result, reads)
+    return result
+
+
+def _reads(library: Library, report: IntakeReport, reader: str) -> list[ReadResult]:
+    """Read, of each dataset, the parts that the files became."""
+    versions: dict[str, int] = {}
+    parts: dict[str, set[int]] = {}
+    for table in report.tables:
+        if table.tally.kept or not table.added:
+            versions[table.dataset] = max(table.version, versions.get(table.dataset, 0))
+            parts.setdefault(table.dataset, set()).add(table.part)
+    return [
+        library.read(f"{dataset}@{version}", reader=reader, purpose="study", where=Where(parts=tuple(sorted(parts[dataset]))))
+        for dataset, version in versions.items()
+    ]
+
+
+def _keep(library: Library, result: Study, reads: Sequence[ReadResult]) -> None:
+    """Save the report, and the model when there is one, with the versions they came from."""
+    inputs = [read.version for read in reads]
+    document = result.document()
+    facts: dict[str, Json] = {"task": document["task"], "target": document["target"]}
+    payload = json.dumps(document, ensure_ascii=False, sort_keys=True, allow_nan=False).encode()
+    library.put_object("study", str(document["name"]), payload, facts=facts, inputs=inputs)
+    if result.model is not None:
+        library.put_object("model", str(document["name"]), result.model.to_bytes(), facts=facts, inputs=inputs)
+
+
+def predict_files(library: Library, name: str, paths: Sequence[Path], out: Path, *, progress: Progress | None) -> Predicted:
+    """Answer every record of new files with a saved model.
+
+    Raises:
+        InputError: There is no such model, or no table in the files is of the kind it was learned from.
+    """
+    from madang.models import SavedModel, predict
+
+    payload, _ = library.get_object("model", name)
+    model = SavedModel.from_bytes(payload)
+    return predict(model, _readers(model, paths), out, progress=progress)
+
+
+def _readers(model: SavedModel, paths: Sequence[Path]) -> list[TableReader]:
+    """Open the tables that fit a template of the model, in the order given.
+
+    Columns may have been added, and the result may be missing: a prediction does not need it. A table that fits no template is
+    passed over when others fit, and named when none does.
+    """
+    options = ReadOptions(keep_duplicates=True)
+    readers: list[TableReader] = []
+    misfits: list[str] = []
+    for source in find_tables(list(paths), options):
+        template = next((layout for layout in model.layouts if _readable(source, layout)), None)
+        if template is None:
+            misfits.append(source.source)
+            continue
+        readers.append(open_table(source, options, template))
+    if not readers:
+        raise InputError(
+            "no_table_fits",
+            ko=f"이 모델이 배운 표와 같은 종류의 표가 없어요: {', '.join(misfits) or '표 없음'}",
+            en=f"No table is of the kind this model learned from: {', '.join(misfits) or 'no table'}",
+            next_ko=f"열 {', '.join(_inputs(model)[:5])} 이(가) 있는 파일을 주세요.",
+            next_en=f"Give a file that has the columns {', '.join(_inputs(model)[:5])}.",
+            where={"model": model.name},
+        )
+    return readers
+
+
+def _readable(source: TableSource, template: Layout) -> bool:
+    misfit = fits(source, template)
+    return misfit is None or not misfit.blocking
+
+
+def _inputs(model: SavedModel) -> list[str]:
+    return [column.source_name for column in model.columns]
