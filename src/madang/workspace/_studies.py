@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from madang.models import SavedModel, Study, StudyRequest
     from madang.models._predict import Predicted
 
-Progress: TypeAlias = Callable[[Bilingual, float], None]
+Progress: TypeAlias = Callable[[Bilingual | str, float], None]
 
 _INTAKE_SHARE = 0.4
 """Share of the progress of a study that reading its files takes."""
