@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from madang.library._catalogue import TABLES, all_datasets, parts_of, union_columns, version_of
+from madang.library._catalogue import TABLES, all_datasets, live_files, parts_of, union_columns, version_of
 from madang.library._lake import Lake, replacing
 from madang.library._state import State
 
@@ -101,7 +101,7 @@ def _views(db: Connection, lake: Lake, dataset: Dataset) -> str:
         if not (lake.folder(dataset.table(kind)) / "_delta_log").is_dir():
             continue
         name = dataset.name if kind == "records" else f"{dataset.name}.{kind}"
-        live = lake.live(dataset.table(kind))
+        live = live_files(db, dataset, kind)
         columns = ", ".join(_name(n) for n in ("_part", "_row", *(n for n, _ in stored))) if kind == "records" else "*"
         variable = f"madang_{dataset.folder}_{kind}"
         folder = f"getvariable('lake') || '/tables/{dataset.table(kind)}'"
