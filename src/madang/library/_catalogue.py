@@ -81,7 +81,10 @@ def union_columns(many: Iterable[tuple[StoredColumns, frozenset[str]]]) -> tuple
             before = found.get(name)
             if before is None or (name in guessed and name not in empty):
                 found[name] = kind
-                guessed = guessed | {name} if name in empty else guessed - {name}
+                if name in empty:
+                    guessed.add(name)
+                else:
+                    guessed.discard(name)
             elif before == kind or name in empty:
                 continue
             elif {before, kind} == {"integer", "number"}:

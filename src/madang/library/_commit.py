@@ -267,7 +267,8 @@ class _Arrangement:
                 self.rewritten.extend(self._rewrite(lake, target, place / file.path, file.parts[0]))
 
     def _clashes(self, present: pa.Schema) -> bool:
-        return any(f.name in present.names and present.field(f.name).type != f.type for f in self.schema)
+        types = dict(zip(present.names, present.types, strict=True))
+        return any(types.get(f.name, f.type) != f.type for f in self.schema)
 
     def _fits(self, path: Path) -> bool:
         return not self._clashes(pq.read_schema(path))
