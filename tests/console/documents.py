@@ -330,7 +330,7 @@ class PretendLibrary:
             {
                 "source": "소성로_5월.csv",
                 "row": 100 + i,
-                "reason": "field_count",
+                "reason": "fields",
                 **reason,
                 "text": "2026-05-03 10:15,71,<b>x</b>",
             }

@@ -63,6 +63,7 @@ def candidates_chart(
     rows += [
         c for c in study.get("candidates", []) if c not in rows and _number((c.get("folds") or {}).get("value")) is not None
     ]
+    rows = _best_of_each_kind(rows, study)
     values = [
         v
         for c in rows
@@ -109,6 +110,26 @@ def candidates_chart(
                 )
             body.append(f'<circle class="{css}" cx="{x(value):.1f}" cy="{y + offset:.1f}" r="3.5"/>')
     return _svg(_WIDTH, height, t("chart.candidates"), body)
+
+
+def _best_of_each_kind(rows: Sequence[Mapping[str, Any]], study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Keep one variant of each method (``trees``, ``trees+line`` ...): the chosen one, else the best on the folds; the table has all."""
+    sign = 1 if (study.get("metric") or {}).get("better") == "lower" else -1
+    best: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        base = str(row.get("name")).partition("+")[0]
+        rank = _number((row.get("folds") or {}).get("value"))
+        before = best.get(base)
+        known = None if before is None else _number((before.get("folds") or {}).get("value"))
+        if (
+            before is None
+            or row.get("name") == study.get("chosen")
+            or (
+                before.get("name") != study.get("chosen") and rank is not None and (known is None or sign * rank < sign * known)
+            )
+        ):
+            best[base] = row
+    return list(best.values())
 
 
 def protocol_chart(study: Mapping[str, Any], t: Translate, count: Callable[[object], str]) -> Markup:

@@ -576,7 +576,9 @@ class Console:
                 "any_dataset": bool(datasets),
                 "names": [d["dataset"] for d in datasets],
                 "dataset": dataset,
-                "rows": [{**r, "reason": view.pick(r, "reason") or r.get("reason", "")} for r in shown],
+                "rows": [
+                    {**r, "reason": view.pick(r, "reason") or view.word("quarantine", r.get("reason", ""))} for r in shown
+                ],
                 "page": pager,
                 "findings": _warnings(desk.card(d["dataset"]) for d in wanted[:20]),
                 "snippets": view.snippets(
