@@ -596,7 +596,7 @@ def _render(sheet: _Sheet, style: Style, rng: np.random.Generator) -> bytes:
     if "truncated" in sheet.kind:
         # At least one separator is lost with the cut: a file that only lacks its last line end is whole.
         whole = len(lines[-1])
-        kept = min(int(whole * rng.uniform(0.4, 0.75)), lines[-1].rindex(style.separator) - 1)
+        kept = min(int(whole * rng.uniform(0.4, 0.75)), lines[-1].rstrip(style.separator).rindex(style.separator) - 1)
         text = text[: len(text) - len(newline) - whole + kept]
     return text.encode(style.encoding)
 
