@@ -7,15 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from madang.errors import Json
-from madang.models._causes import find_causes, look_at
+from madang.models._causes import find_causes, look_at, what_predicts
 from madang.models._drift import find_drift
 from madang.models._frame import FloatArray, Frame, IntArray
 from madang.models._judge import Judge
 from madang.models._leaks import find_leaks
+from madang.models._metrics import FALSE_ALARM_RATE, recall_at, with_interval
 from madang.models._order import OrderTest, row_order_carries_target
 from madang.models._protocol import Protocol
 from madang.models._setting import Setting
-from madang.models._verdict import Evidence, make_verdict
+from madang.models._span import Span
+from madang.models._verdict import Alarms, Evidence, make_verdict
+from madang.models._wording import plain, rows_of, with_unit
 from madang.models._words import CandidateResult, Cause, Drift, LeakFinding, Score, StudyRequest, Verdict, Worth
 from madang.models._worth import estimate_worth
 from madang.plant import Bilingual, Kind, Role
@@ -90,7 +93,7 @@ def causes_of(found: Findings, lower: FloatArray, upper: FloatArray) -> tuple[tu
     train = np.sort(found.protocol.final.train)
     causes = find_causes(
         found.frame, found.setting.target, found.setting.task, inputs, train=train, seed=found.request.seed,
-        budget_seconds=max(2.0, found.request.budget_seconds / 6),
+        budget_seconds=max(2.0, found.request.budget_seconds / 6), barred=_follows(found.leaks),
     )  # fmt: skip
     last = found.protocol.final.test
     truth = found.target[last]
@@ -98,6 +101,12 @@ def causes_of(found: Findings, lower: FloatArray, upper: FloatArray) -> tuple[tu
     if found.setting.classes:
         predictions = found.last[np.arange(len(last)), np.nan_to_num(truth).astype(np.int64)]
     return causes, list(look_at(found.frame.take(last), found.setting.target, predictions, np.column_stack([lower, upper])))
+
+
+def _follows(leaks: tuple[LeakFinding, ...]) -> frozenset[str]:
+    """Columns that follow from the result, whatever was done about them."""
+    codes = {"consequence", "label_copy", "identifier", "row_order", "future_value", "target_derived", "after_result"}
+    return frozenset(f.column for f in leaks if f.column is not None and f.code in codes and f.severity != "info")
 
 
 def worth_of(found: Findings) -> Worth | None:
@@ -143,8 +152,77 @@ def verdict_of(found: Findings, drift: Drift, causes: tuple[Cause, ...]) -> Verd
         prevalence=min(counts_last.values()) / max(len(judged), 1) if counts_last else None, rule=found.rule,
         kinds=frozenset(found.frame[n].kind for n in found.inputs) - {Kind.UNKNOWN},
         has_lot=found.frame.group is not None or any(s.role is Role.LOT for s in found.frame), relies_on=found.relies_on,
+        rows=rows_of(found.frame), last_days=_days(found, judged), horizon=_horizon(setting), predicts=_predicts(found, train),
+        worst=_worst(found), alarms=_alarms(found),
     )  # fmt: skip
     return make_verdict(evidence)
+
+
+def _days(found: Findings, rows: IntArray) -> float | None:
+    """How long the last block is [d]."""
+    timing = found.setting.timing
+    if found.frame.time is None or timing is None or not timing.timed or timing.by_group or found.frame.group is not None:
+        return None
+    at = found.frame.time[rows]
+    at = at[~np.isnat(at)]
+    return float((at.max() - at.min()) / np.timedelta64(1, "D")) if len(at) > 1 else None
+
+
+def _horizon(setting: Setting) -> Bilingual | None:
+    span: Span | None = None if setting.task != "forecast" or setting.timing is None else setting.timing.horizon
+    if span is None:
+        return None
+    if span.rows is not None:
+        return Bilingual(f"{span.rows:,}행", "1 record" if span.rows == 1 else f"{span.rows:,} records")
+    seconds = span.seconds or 0.0
+    for length, ko, en in ((86_400.0, "일", "day"), (3_600.0, "시간", "h"), (60.0, "분", "min")):
+        if seconds >= length and seconds % length == 0 and (length < 86_400.0 or seconds >= 2 * length):
+            n = seconds / length
+            return Bilingual(f"{n:g}{ko}", f"{n:g} days" if en == "day" else f"{n:g} {en}")
+    return Bilingual(f"{seconds:g}초", f"{seconds:g} s") if seconds else None
+
+
+def _predicts(found: Findings, train: IntArray) -> Bilingual | None:
+    timing = found.setting.timing
+    if found.setting.task != "forecast" or timing is None or timing.by_group:
+        return None
+    ahead = max(1, round((timing.length(timing.horizon) + timing.length(timing.delay)) / max(timing.step, 1e-9)))
+    return what_predicts(found.frame, found.setting.target, np.sort(train), ahead)
+
+
+def _worst(found: Findings) -> Bilingual | None:
+    """When the errors of the last block were largest: above or below a value of the prediction; None where no third stands out."""
+    if found.setting.classes or not len(found.last):
+        return None
+    rows = found.protocol.final.test
+    error = np.abs(found.target[rows] - found.last)
+    known = np.isfinite(error)
+    guess, error = found.last[known], error[known]
+    if len(guess) < 90 or float(np.ptp(guess)) <= 0 or float(error.mean()) <= 0:
+        return None
+    low, high = np.quantile(guess, (1 / 3, 2 / 3))
+    unit = found.judge.metric.unit
+    for limit, part, ko, en in ((high, guess > high, "클", "above"), (low, guess < low, "작을", "below")):
+        if part.sum() >= 20 and float(error[part].mean()) >= 1.3 * float(error.mean()):
+            at = [with_unit(plain(float(f"{limit:.2g}")), unit, lang) for lang in ("ko", "en")]
+            return Bilingual(f"예측이 {at[0]}보다 {ko} 때", f"when the prediction is {en} {at[1]}")
+    return None
+
+
+def _alarms(found: Findings) -> Alarms | None:
+    """What the chosen candidate finds of the class looked for, as an alarm at a stated rate of false ones, on the last block."""
+    setting = found.setting
+    if len(setting.classes) != 2 or setting.positive is None or found.last.ndim != 2:
+        return None
+    rows = found.protocol.final.test
+    known = np.isfinite(found.target[rows])
+    bad, score = found.judge.bad(found.target[rows][known]), found.judge.score(found.last[known])
+    if not 0 < bad.sum() < len(bad):
+        return None
+    share = with_interval(
+        lambda some: recall_at(bad[some], score[some]), len(bad), block=found.judge.block, seed=found.judge.seed
+    )
+    return Alarms(int(bad.sum()), share, FALSE_ALARM_RATE, setting.classes[setting.positive])
 
 
 def _counts(found: Findings, rows: IntArray) -> dict[str, int]:

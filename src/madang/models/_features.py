@@ -106,6 +106,7 @@ class Builder:
         self._query = query
         self._timing = timing
         self._found: dict[tuple[str, float], IntArray] = {}
+        self._settled: IntArray | None = None
         self._sums: dict[str, tuple[FloatArray, ...]] = {}
         self._extremes: dict[tuple[str, str], list[FloatArray]] = {}
         self._known: tuple[IntArray, IntArray, IntArray] | None = None
@@ -189,9 +190,13 @@ class Builder:
         return np.where(known, self._at(self._history.target, found), np.nan)
 
     def _target_window(self, feature: Feature) -> FloatArray:
-        """A window over the targets that were known at the issue, by the instant of the row."""
-        delay = self._timing.length(self._timing.delay)
-        return self._window("", self._search("known", delay, self._query.issue - delay), feature)
+        """A window over the newest rows whose results, and those of all rows before them, were known at the issue."""
+        if self._settled is None:
+            reached = self._history.known_at.copy()
+            for start, end in zip(self._history.starts, self._history.ends, strict=True):
+                reached[start:end] = np.maximum.accumulate(reached[start:end])
+            self._settled = as_of(self._history, self._query, self._query.issue, reached)
+        return self._window("", self._settled, feature)
 
     def _window(self, column: str, end: IntArray, feature: Feature) -> FloatArray:
         """A statistic of the rows in (end - span, end] of the history."""
@@ -202,7 +207,7 @@ class Builder:
         last = np.maximum(end, 0)
         place = np.searchsorted(history.starts, last, side="right") - 1
         begin = np.maximum(last - rows + 1, history.starts[place])
-        values = self._past(column) if column else np.where(np.isfinite(history.known_at), history.target, np.nan)
+        values = self._past(column) if column else history.target
         if feature.stat in ("min", "max"):
             made = self._extreme(column, values, begin, last, feature.stat)
         else:
@@ -221,15 +226,16 @@ class Builder:
 
         n = total_of(count)
         total = total_of(first)
-        mean = np.where(n > 0, total / n, np.nan)
+        mean = np.where(n > 0, total / np.maximum(n, 1.0), np.nan)
         if stat == "mean":
             return mean + zero[last]
         if stat == "std":
-            return np.where(n > 1, np.sqrt(np.maximum(total_of(second) / n - mean * mean, 0.0)), np.nan)
+            return np.where(n > 1, np.sqrt(np.maximum(total_of(second) / np.maximum(n, 1.0) - mean * mean, 0.0)), np.nan)
         middle = (begin + last) / 2.0 - start
         width = (last - begin + 1).astype(np.float64)
         lean = total_of(crossed) - middle * total
-        return np.where((width > 2) & (n == width), 12.0 * lean / (width * (width * width - 1.0)), np.nan)
+        steep = 12.0 * lean / np.maximum(width * (width * width - 1.0), 1.0)
+        return np.where((width > 2) & (n == width), steep, np.nan)
 
     def _running_sums(self, values: FloatArray) -> tuple[FloatArray, ...]:
         """Count, sum, sum of squares and sum times place, begun anew in each run: another run's rows never touch their last bits."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from madang.models._frame import FloatArray, Frame, IntArray, TimeArray
+from madang.models._frame import BoolArray, FloatArray, Frame, IntArray, TimeArray
 from madang.models._span import NOTHING, Span
 
 
@@ -210,13 +210,14 @@ def look(frame: Frame, target: str, timing: Timing, *, past: Frame | None = None
     run = _runs(whole, timing.by_group)
     clock = _clock(whole, run, timing)
     joins = _in_order(run, clock)
+    clock = _told_apart(run, clock, joins)
     members = np.flatnonzero(joins)
     order = members[np.argsort(run[members], kind="stable")]
     place = np.full(len(whole), -1, dtype=np.int64)
     place[order] = np.arange(len(order))
     values = {s.name: s.values[order] for s in whole if s.name != target}
     answer = whole[target].values if target in whole.series else np.full(len(whole), np.nan)
-    known_at, issue = _instants(whole, run, clock, timing)
+    known_at, issue = _instants(whole, run, clock, joins, timing)
     history = History(
         values=values,
         target=answer[order],
@@ -287,7 +288,7 @@ def _count(run: IntArray) -> IntArray:
     return counted
 
 
-def _in_order(run: IntArray, clock: FloatArray) -> np.typing.NDArray[np.bool_]:
+def _in_order(run: IntArray, clock: FloatArray) -> BoolArray:
     """Say which rows do not go back behind an earlier row of their run."""
     order = np.argsort(run, kind="stable")
     keep = np.zeros(len(run), dtype=bool)
@@ -305,7 +306,7 @@ def _in_order(run: IntArray, clock: FloatArray) -> np.typing.NDArray[np.bool_]:
     return keep
 
 
-def _limits(run: IntArray, joins: np.typing.NDArray[np.bool_], place: IntArray) -> IntArray:
+def _limits(run: IntArray, joins: BoolArray, place: IntArray) -> IntArray:
     """For each row, the history index of the newest history row of its run at or before it in the source."""
     order = np.argsort(run, kind="stable")
     sorted_run = run[order]
@@ -321,7 +322,9 @@ def _limits(run: IntArray, joins: np.typing.NDArray[np.bool_], place: IntArray) 
     return limit
 
 
-def _instants(frame: Frame, run: IntArray, clock: FloatArray, timing: Timing) -> tuple[FloatArray, FloatArray]:
+def _instants(
+    frame: Frame, run: IntArray, clock: FloatArray, joins: BoolArray, timing: Timing
+) -> tuple[FloatArray, FloatArray]:
     """Return when each row's result becomes known and when its prediction is issued, on the clock.
 
     A result is never known at or before the issue of its own row: with a horizon the issue lies before the row, without one the
@@ -329,10 +332,10 @@ def _instants(frame: Frame, run: IntArray, clock: FloatArray, timing: Timing) ->
     """
     issue = clock
     if timing.horizon.rows or timing.horizon.seconds:
-        issue = np.minimum(_moved(run, clock, timing, timing.horizon, -1), np.nextafter(clock, -np.inf))
+        issue = np.minimum(_moved(run, clock, joins, timing, timing.horizon, -1), np.nextafter(clock, -np.inf))
     if not timing.returns:
         return np.full(len(frame), np.inf), issue
-    known = _moved(run, clock, timing, timing.delay or NOTHING, +1)
+    known = _moved(run, clock, joins, timing, timing.delay or NOTHING, +1)
     if frame.result_time is not None and timing.timed:
         instants = frame.result_time.astype("datetime64[us]")
         stated = (instants.astype(np.int64) - timing.origin) / 1e6
@@ -341,7 +344,7 @@ def _instants(frame: Frame, run: IntArray, clock: FloatArray, timing: Timing) ->
     return np.maximum(known, earliest), issue
 
 
-def _moved(run: IntArray, clock: FloatArray, timing: Timing, span: Span, sign: int) -> FloatArray:
+def _moved(run: IntArray, clock: FloatArray, joins: BoolArray, timing: Timing, span: Span, sign: int) -> FloatArray:
     """Move the clock by a span: by seconds, or by whole rows of the same run (infinite where there is no such row)."""
     if not span.rows and not span.seconds:
         return clock
@@ -354,16 +357,40 @@ def _moved(run: IntArray, clock: FloatArray, timing: Timing, span: Span, sign: i
     earlier, later = order[: -span.rows], order[span.rows :]
     same = run[later] == run[earlier]
     if sign > 0:
-        # A late row must not make a result known earlier than the rows before it did.
-        moved[earlier[same]] = _newest(run, clock)[later[same]]
+        # A row that came late cannot say when it came: the result counts as known from the next row that is in order.
+        moved[earlier[same]] = _next_in_order(run, clock, joins)[later[same]]
     else:
         moved[later[same]] = clock[earlier[same]]
     return moved
 
 
-def _newest(run: IntArray, clock: FloatArray) -> FloatArray:
-    """For each row, the newest clock of its run so far."""
-    newest = np.empty(len(clock))
-    for chosen in np.split(np.argsort(run, kind="stable"), np.flatnonzero(np.diff(np.sort(run, kind="stable"))) + 1):
-        newest[chosen] = np.maximum.accumulate(np.where(np.isnan(clock[chosen]), -np.inf, clock[chosen]))
-    return newest
+def _next_in_order(run: IntArray, clock: FloatArray, joins: BoolArray) -> FloatArray:
+    """For each row, the clock of the first row of its run, from itself on in the source, that is in order; infinite = none yet."""
+    following = np.full(len(clock), np.inf)
+    for chosen in _by_run(run):
+        reading = np.where(joins[chosen], clock[chosen], np.inf)
+        following[chosen] = np.minimum.accumulate(reading[::-1])[::-1]
+    return following
+
+
+def _told_apart(run: IntArray, clock: FloatArray, joins: BoolArray) -> FloatArray:
+    """Give rows of the same instant clocks that differ in the last bits, in the order of their source.
+
+    So that "at or before" never takes a row that came after in the source.
+    """
+    apart = clock.copy()
+    for chosen in _by_run(run):
+        rows = chosen[joins[chosen]]
+        same = np.concatenate([[False], clock[rows][1:] == clock[rows][:-1]]) if len(rows) else np.zeros(0, dtype=bool)
+        if not same.any():
+            continue
+        place = np.arange(len(rows))
+        first = np.maximum.accumulate(np.where(same, 0, place))
+        apart[rows] = clock[rows] + (place - first) * np.spacing(np.abs(clock[rows]) + 1.0)
+    return apart
+
+
+def _by_run(run: IntArray) -> list[IntArray]:
+    """The rows of each run, in the order of their source."""
+    order = np.argsort(run, kind="stable").astype(np.int64)
+    return np.split(order, np.flatnonzero(np.diff(run[order])) + 1) if len(run) else []

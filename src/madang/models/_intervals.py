@@ -37,6 +37,8 @@ class Band:
     scales: FloatArray = None  # type: ignore[assignment]
     widening: float = 0.0
     adaptive: bool = False
+    gain: float = GAIN
+    """How strongly one miss widens (natural logarithm)."""
 
     def scale(self, prediction: FloatArray, beyond: FloatArray) -> FloatArray:
         """Return the relative half-width of each row, before the quantile."""
@@ -68,13 +70,13 @@ class Band:
             start = log[place] if place not in begins else 0.0
             used = log[own[place]] if own[place] > own_first[row] else 0.0
             missed = abs(residual[row]) > self.quantile * np.exp(used) * scale[row]
-            log[place + 1] = np.clip(start + GAIN * (float(missed) - (1 - NOMINAL)), -3.0, 3.0)
+            log[place + 1] = np.clip(start + self.gain * (float(missed) - (1 - NOMINAL)), -3.0, 3.0)
         return np.where(after > first, self.quantile * np.exp(log[after]), self.quantile)
 
     def state(self) -> State:
         """The numbers."""
         return {
-            "quantile": self.quantile, "edges": self.edges, "scales": self.scales, "widening": self.widening, "adaptive": int(self.adaptive),
+            "quantile": self.quantile, "edges": self.edges, "scales": self.scales, "widening": self.widening, "adaptive": int(self.adaptive), "gain": self.gain,
         }  # fmt: skip
 
     @classmethod
@@ -86,10 +88,11 @@ class Band:
             scales=np.asarray(state["scales"], dtype=np.float64),
             widening=float(state["widening"]),  # type: ignore[arg-type]
             adaptive=bool(state["adaptive"]),
+            gain=float(state["gain"]),  # type: ignore[arg-type]
         )
 
 
-def calibrate(prediction: FloatArray, residual: FloatArray, beyond: FloatArray, *, adaptive: bool) -> Band:
+def calibrate(prediction: FloatArray, residual: FloatArray, beyond: FloatArray, *, adaptive: bool, late: float = 0.0) -> Band:
     """Fit a band on predictions of rows that were not learned from.
 
     Args:
@@ -97,6 +100,7 @@ def calibrate(prediction: FloatArray, residual: FloatArray, beyond: FloatArray, 
         residual: Result minus prediction.
         beyond: How far the inputs of each row lie outside what its fold had learned from, in widths of that range.
         adaptive: Whether results return while predicting.
+        late: How late they return [row]: the later, the more gently the width must follow, or it swings.
     """
     error = np.abs(residual)
     bins = max(1, min(BINS, len(error) // 40))
@@ -106,7 +110,7 @@ def calibrate(prediction: FloatArray, residual: FloatArray, beyond: FloatArray, 
     edges = np.array([float(np.median(prediction[p])) for p in parts])
     scales = np.array([max(float(np.mean(error[p])), floor) for p in parts])
     edges, places = np.unique(edges, return_index=True)
-    band = Band(edges=edges, scales=scales[places], adaptive=adaptive)
+    band = Band(edges=edges, scales=scales[places], adaptive=adaptive, gain=GAIN / (1 + late / 24.0))
     best = np.inf
     base = np.interp(prediction, band.edges, band.scales)
     for widening in WIDENINGS if np.any(beyond > 0) else WIDENINGS[:1]:

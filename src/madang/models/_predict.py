@@ -16,6 +16,7 @@ from madang.connect import ROW, TableReader
 from madang.errors import InputError, Json
 from madang.library import PART, ColumnCard, ReadResult
 from madang.models._assemble import frame_of, read_of
+from madang.models._assemble_columns import instants
 from madang.models._features import Builder, Matrix
 from madang.models._frame import BoolArray, FloatArray, Frame, IntArray, Series
 from madang.models._history import History, Query, look
@@ -64,10 +65,19 @@ def predict(
         progress: Told what is being done.
 
     Raises:
-        InputError: A file lacks the columns that give time, order or group, or none of the model's inputs is in it.
+        InputError: The model was learned from joined tables, a file lacks the columns that give time, order or group, or none of the model's inputs is in it.
     """
     tell = progress or (lambda what, share: None)
     tell(Bilingual("파일을 읽고 있어요", "Reading the files"), 0.1)
+    if model.facts.get("joined"):
+        raise InputError(
+            "joined_model",
+            ko="여러 시스템의 파일을 이어 배운 모델은 아직 새 파일에 쓸 수 없어요.",
+            en="A model learned from joined exports of several systems cannot answer new files yet.",
+            next_ko="library join 으로 이은 표 하나로 다시 study 해 주세요.",
+            next_en="Study one table made by library join instead.",
+            where={"model": model.name},
+        )
     records = _records(readers)
     lines = answer(model, records, tell)
     text = io.StringIO()
@@ -175,7 +185,10 @@ def _frame(model: SavedModel, records: Records) -> Frame:
     target = request.target if request.target in known else None
     keep = [c.name for c in model.columns if c.type == "text"]
     frame = frame_of(shown, replace(request, target=target, exclude=(), train_rows=None), keep=keep)
-    frame = replace(frame, sources=records.sources)
+    # What the study settled stays settled: nothing about groups or result times is found out anew from the new file.
+    late = model.facts.get("result_time")
+    returned = instants(records.table[late]) if isinstance(late, str) and late in records.table.column_names else None
+    frame = replace(frame, sources=records.sources, result_time=returned, group=frame.group if request.group else None)
     if model.family:
         present = all(n in frame.series for n in model.family)
         frame = (
@@ -327,8 +340,9 @@ def _instants(clock: FloatArray, model: SavedModel) -> list[str]:
     # Rounded down: what is issued must never look later than it was.
     micros = np.floor(np.where(np.isfinite(clock), clock, 0.0) * 1e6 + 1e-3).astype(np.int64) + model.timing.origin
     stamps = micros.astype("datetime64[us]")
-    whole = bool(np.all(micros % 1_000_000 == 0))
-    texts = np.datetime_as_string(stamps, unit="s" if whole else "us")
+    # Each in its own form: that of the others must not decide it.
+    whole = micros % 1_000_000 == 0
+    texts = np.where(whole, np.datetime_as_string(stamps, unit="s"), np.datetime_as_string(stamps, unit="us"))
     return [f"{t}Z" if np.isfinite(c) else "" for t, c in zip(texts, clock, strict=True)]
 
 

@@ -109,7 +109,7 @@ def specs_for(arena: Arena, rows: int, budget: float, *, refit: bool) -> list[Sp
                 "trees_and_linear",
                 "hybrid",
                 "trees",
-                lambda full: Blend(trees(full), PartialLeastSquares(), weights=(2.0, 1.0)),
+                lambda full: Blend(trees(full), PartialLeastSquares()),
                 6,
             )
         )

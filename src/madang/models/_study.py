@@ -199,8 +199,7 @@ class _Work:
         last = self.protocol.final.test
         results, chosen, gain = self._results(oof, runs, final, ranked)
         spec = next(s for s in self.specs if s.name == chosen)
-        truth, guess = self._pooled(oof, chosen)
-        weights = self.judge.decision_weights(truth, guess) if self.setting.classes else np.ones(1)
+        weights = self._decision(oof, chosen)
         self.tell(Bilingual("구간과 드리프트를 보고 있어요", "Intervals and drift"), 0.75)
         band, threshold = self._band(oof, chosen, outside)
         scaled = self._interval(final, spec, band, threshold, last, weights)
@@ -283,6 +282,14 @@ class _Work:
     def _pooled(self, oof: dict[str, list[tuple[IntArray, FloatArray]]], name: str) -> tuple[FloatArray, FloatArray]:
         rows = np.concatenate([r for r, _ in oof[name]])
         return self.target[rows], np.concatenate([g for _, g in oof[name]])
+
+    def _decision(self, oof: dict[str, list[tuple[IntArray, FloatArray]]], name: str) -> FloatArray:
+        """Weights of the classes in the decision, from the later half of the folds: those learned from about as much as will be."""
+        if not self.setting.classes:
+            return np.ones(1)
+        later = oof[name][len(oof[name]) // 2 :] if self.setting.ordered else oof[name]
+        rows = np.concatenate([r for r, _ in later])
+        return self.judge.decision_weights(self.target[rows], np.concatenate([g for _, g in later]))
 
     def _choose(self, oof: dict[str, list[tuple[IntArray, FloatArray]]]) -> list[str]:
         """Return the candidates in the order of preference: the simplest within one standard error of the best comes first."""
@@ -407,7 +414,8 @@ class _Work:
             return None, sets_threshold(guess, truth)
         beyond = np.concatenate([_beyond(o) for o in outside])
         timing = self.setting.timing
-        return calibrate(guess, truth - guess, beyond, adaptive=timing is not None and timing.returns), 0.0
+        late = 0.0 if timing is None else (timing.length(timing.horizon) + timing.length(timing.delay)) / timing.step
+        return calibrate(guess, truth - guess, beyond, adaptive=timing is not None and timing.returns, late=late), 0.0
 
     def _interval(
         self, final: Run, spec: Spec, band: Band | None, threshold: float, last: IntArray, weights: FloatArray
@@ -494,6 +502,9 @@ class _Work:
             return ()
         shares: dict[str, float] = {}
         for feature, value in zip(recipe, weight, strict=True):
+            if feature.kind in ("lag", "roll"):
+                # What lies before the issue is known, whatever the column says at the instant itself.
+                continue
             for column in feature.columns:
                 shares[column] = shares.get(column, 0.0) + float(value)
         total = sum(shares.values()) or 1.0
@@ -507,7 +518,7 @@ class _Work:
         made = {}
         for spec in self.specs:
             truth, guess = self._pooled(oof, spec.name)
-            own = weights if spec.name == chosen or not self.setting.classes else self.judge.decision_weights(truth, guess)
+            own = weights if spec.name == chosen else self._decision(oof, spec.name)
             made[spec.name] = {
                 "folds": self.judge.others(truth, guess, own, intervals=spec.name == chosen),
                 "last_block": self.judge.others(
@@ -585,7 +596,9 @@ class _Work:
             joined = np.concatenate([guess, final.predictions[spec.name][known]])
             result = np.concatenate([truth, self.target[last]])
             widening = band.widening
+            gain = band.gain
             band = calibrate(joined, result - joined, beyond, adaptive=band.adaptive)
+            band.gain = gain
             band.widening = max(widening, band.widening)
         tail, tail_residual = self._tail(spec, learner, rows)
         return SavedModel(
@@ -596,7 +609,7 @@ class _Work:
             calibration=np.array([1.0, 0.0]), set_threshold=threshold, tail=tail, tail_residual=tail_residual,
             columns=_columns(reads, self.frame), layouts=tuple(p.layout for r in reads for p in r.parts),
             request=_resolved(raw, self.request, self.setting),
-            facts={"seed": self.request.seed, "rows": len(rows), "metric": self.judge.metric.name, "versions": [str(r.version) for r in reads]},
+            facts={"seed": self.request.seed, "rows": len(rows), "metric": self.judge.metric.name, "versions": [str(r.version) for r in reads], "joined": bool(raw.facts.get("join")), "result_time": raw.facts.get("result_time")},
         )  # fmt: skip
 
     def _tail(self, spec: Spec, learner: Learner, rows: IntArray) -> tuple[Frame | None, FloatArray]:

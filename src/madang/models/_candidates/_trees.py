@@ -54,19 +54,26 @@ class Trees(Learner):
         self._texts: list[str] = []
         self._classes = 0
         self._boosters: list[object] = []
+        self.held_out: tuple[NDArray[np.bool_], FloatArray] | None = None
+        """While fitting: which rows were seen, and the predictions of those that were not by trees that had not seen them."""
 
     def fit(self, features: Matrix, target: FloatArray, classes: int, ordered: bool, seed: int) -> None:
         """Find the number of rounds on held-out rows, then fit on everything."""
         self._classes = classes
+        rows = len(target)
         if len(target) > self._most_rows:
             some = np.linspace(0, len(target) - 1, self._most_rows).round().astype(np.int64)
             features, target = features[some], target[some]
         place = np.arange(len(target)) if ordered else np.random.default_rng(seed).permutation(len(target))
         seen = place < 0.8 * len(target)
-        self._texts = [self._fit_one(features, target, seen, repeat, seed) for repeat in range(self._repeats)]
+        tried: list[FloatArray] = []
+        self._texts = [self._fit_one(features, target, seen, repeat, seed, tried) for repeat in range(self._repeats)]
+        self.held_out = (seen, np.mean(tried, axis=0)) if len(tried) == self._repeats and len(target) == rows else None
         self._load()
 
-    def _fit_one(self, features: Matrix, target: FloatArray, seen: NDArray[np.bool_], repeat: int, seed: int) -> str:
+    def _fit_one(
+        self, features: Matrix, target: FloatArray, seen: NDArray[np.bool_], repeat: int, seed: int, held: list[FloatArray]
+    ) -> str:
         import lightgbm
 
         settings = self._settings(features.size, len(target), repeat, seed)
@@ -80,6 +87,7 @@ class Trees(Learner):
             stop = lightgbm.early_stopping(max(30, self._most // 12), verbose=False)
             tried = lightgbm.train(settings, learn, num_boost_round=self._most, valid_sets=[judge], callbacks=[stop])
             rounds = max(20, int(tried.best_iteration * 1.1))
+            held.append(np.asarray(tried.predict(features[~seen], num_iteration=tried.best_iteration), dtype=np.float64))
         booster = lightgbm.train(settings, lightgbm.Dataset(features, target, params=settings), num_boost_round=rounds)
         return str(booster.model_to_string(num_iteration=-1))
 
@@ -159,35 +167,45 @@ class Hybrid(Learner):
 
 
 class Blend(Learner):
-    """The weighted mean of several learners.
+    """Trees and a smooth learner side by side; the weight of the smooth one is found on rows that neither had seen.
 
     Args:
-        parts: The learners.
-        weights: Weight of each; equal when not given.
+        trees: The trees.
+        smooth: The other learner.
     """
 
-    def __init__(self, *parts: Learner, weights: tuple[float, ...] = ()) -> None:
-        self._parts = list(parts)
-        self._weights = [w / sum(weights) for w in weights] or [1.0 / max(len(parts), 1)] * len(parts)
+    MOST = 0.6
+    """Largest weight of the smooth learner."""
+    DRAWN = 0.2
+    """Weight taken when no rows could be held out."""
+
+    def __init__(self, trees: Learner | None = None, smooth: Learner | None = None) -> None:
+        self._trees = trees or Trees()
+        self._smooth = smooth or Linear()
+        self._weight = self.DRAWN
 
     def fit(self, features: Matrix, target: FloatArray, classes: int, ordered: bool, seed: int) -> None:
-        """Fit every part."""
-        for part in self._parts:
-            part.fit(features, target, classes, ordered, seed)
+        """Fit both, and the weight by least squares on the rows held out while the trees were fitted."""
+        self._trees.fit(features, target, classes, ordered, seed)
+        held = self._trees.held_out if isinstance(self._trees, Trees) else None
+        if held is not None and not classes:
+            seen, trees = held
+            self._smooth.fit(features[seen], target[seen], classes, ordered, seed)
+            step = self._smooth.predict(features[~seen]) - trees
+            left = target[~seen] - trees
+            self._weight = float(np.clip(np.sum(step * left) / max(float(np.sum(step * step)), 1e-12), 0.0, self.MOST))
+        self._smooth.fit(features, target, classes, ordered, seed)
 
     def predict(self, features: Matrix) -> FloatArray:
-        """Return the mean of the parts."""
-        total = self._parts[0].predict(features) * self._weights[0]
-        for part, weight in zip(self._parts[1:], self._weights[1:], strict=True):
-            total = total + part.predict(features) * weight
-        return np.asarray(total)
+        """Return the weighted mean."""
+        return np.asarray((1 - self._weight) * self._trees.predict(features) + self._weight * self._smooth.predict(features))
 
     def state(self) -> State:
-        """Every part, numbered, and its weight."""
-        return {"parts": {str(n): learner_state(p) for n, p in enumerate(self._parts)}, "weights": np.array(self._weights)}
+        """Both parts and the weight."""
+        return {"trees": learner_state(self._trees), "smooth": learner_state(self._smooth), "weight": self._weight}
 
     def restore(self, state: Mapping[str, object]) -> None:
-        """Take every part and its weight."""
-        parts: dict[str, Mapping[str, object]] = dict(state["parts"])  # type: ignore[call-overload]
-        self._parts = [learner_from(parts[k]) for k in sorted(parts, key=int)]
-        self._weights = [float(w) for w in np.asarray(state["weights"])]
+        """Take both parts and the weight."""
+        self._trees = learner_from(state["trees"])  # type: ignore[arg-type]
+        self._smooth = learner_from(state["smooth"])  # type: ignore[arg-type]
+        self._weight = float(state["weight"])  # type: ignore[arg-type]
