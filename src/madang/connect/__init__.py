@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from madang.connect._cells import Cell, CellTable
 from madang.connect._discover import find_tables, passed_over
-from madang.connect._open import fits, open_table
+from madang.connect._open import fits, lacking, open_table
 from madang.connect._tables import (
     ROW,
     CellType,
@@ -41,6 +41,7 @@ __all__ = [
     "Tally",
     "find_tables",
     "fits",
+    "lacking",
     "open_table",
     "passed_over",
 ]

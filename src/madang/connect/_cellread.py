@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from madang.connect import _units
 from madang.connect._cells import Cell, CellTable, UnreadRow
 from madang.connect._discover import open_bytes
 from madang.connect._encoding import find_encoding
@@ -22,8 +23,8 @@ from madang.connect._read import Reader, rules_of
 from madang.connect._remarks import finding
 from madang.connect._shape import TableShape, find_shape, no_table
 from madang.connect._tables import Layout, ReadOptions, TableReader, TableSource
-from madang.connect._template import Located, Misfit, columns_of, locate, match_names
-from madang.connect._text import Records, Repair
+from madang.connect._template import Located, Misfit, columns_of, locate, match_names, strange_columns
+from madang.connect._text import Records, Repair, no_cells
 from madang.connect._values import ColumnRule
 from madang.errors import Json
 from madang.plant import Finding
@@ -42,7 +43,21 @@ def cells_of(source: TableSource, options: ReadOptions) -> CellTable:
 
 def open_cell_table(source: TableSource, options: ReadOptions, template: Layout | None) -> TableReader:
     """Open a table of raw cells; see `madang.connect.open_table`."""
-    return open_given(source, cells_of(source, options), options, template)
+    return open_given(source, _cells_for(source, options, template), options, template)
+
+
+def _cells_for(source: TableSource, options: ReadOptions, template: Layout | None) -> CellTable:
+    """Return the raw cells of a source, seen as those of its template where it is tolerantly laid over them."""
+    if template is None or not options.tolerant:
+        return cells_of(source, options)
+    if source.format in ("json", "jsonl"):
+        from madang.connect._json import open_json
+
+        # One line alone could also be a document; the template knows.
+        kind = template.format if template.format == "jsonl" else source.format
+        opener = cast("dict[str, Any]", template.details.get("opener") or {})
+        return open_json(replace(source, format=kind), options, opener.get("keys"), opener.get("key_units"))
+    return cells_of(source, options)
 
 
 def open_given(
@@ -196,7 +211,9 @@ def _run_of(batch: Sequence[Sequence[Cell]], shape: TableShape, first: int) -> R
             rows.append(number)
         number += 1
     out.rows = np.array(rows, dtype=np.int64)
-    out.columns = [pa.array([texts[place] for texts in kept], pa.string()) for place in shape.used]
+    out.columns = [
+        pa.array([texts[place] for texts in kept], pa.string()) if place >= 0 else no_cells(len(kept)) for place in shape.used
+    ]
     out.originals = lambda index: _joined(kept[index])
     out.split = None
     return out
@@ -229,7 +246,10 @@ def _arrow_records(cells: CellTable, shape: TableShape, types: Sequence[Any]) ->
     assert cells.arrow is not None
     first = 1
     for batch in cells.arrow():
-        columns = [_arrow_column(batch.column(place), kind) for place, kind in zip(shape.used, types, strict=True)]
+        columns = [
+            _arrow_column(batch.column(place), kind) if place >= 0 else no_cells(batch.num_rows)
+            for place, kind in zip(shape.used, types, strict=True)
+        ]
         rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
         first += batch.num_rows
         if batch.num_rows:
@@ -260,12 +280,13 @@ def _time_texts(column: Any) -> Any:  # noqa: ANN401 - pyarrow is untyped
 
 
 def _with_template(source: TableSource, cells: CellTable, options: ReadOptions, template: Layout) -> Reader:
-    located = _lay_over(cells, template)
-    if located.misfit is not None and located.misfit.blocking:
-        raise located.misfit.error(source.source)
-    details = {**template.details, "cells": _shape_details(located.shape)}
+    located = _lay_over(cells, template, options.tolerant)
+    misfit = located.misfit
+    if misfit is not None and (_is_strange(misfit, template) if options.tolerant else misfit.blocking):
+        raise misfit.error(source.source)
+    details = {**template.details, "cells": _shape_details(located.shape), **strange_columns(template, misfit)}
     layout = replace(template, preamble_lines=located.shape.preamble, details=details)
-    added = located.misfit.added if located.misfit is not None else ()
+    added = misfit.added if misfit is not None else ()
 
     def found() -> tuple[Finding, ...]:
         return (*cells.findings, *(finding("added_column", 0, (), name) for name in added))
@@ -273,26 +294,35 @@ def _with_template(source: TableSource, cells: CellTable, options: ReadOptions, 
     return _reader(source, cells, located.shape, layout, options, found, causal=True)
 
 
-def _lay_over(cells: CellTable, template: Layout) -> Located:
+def _is_strange(misfit: Misfit, template: Layout) -> bool:
+    return not misfit.header or len(misfit.missing) == len(columns_of(template))
+
+
+def _lay_over(cells: CellTable, template: Layout, tolerant: bool = False) -> Located:
     known = cast("dict[str, Any]", template.details.get("cells") or {"width": len(template.columns), "header_fields": 0})
     head = _head(cells)
     if cells.header is None:
-        return locate(head, template, rules_of(template), int(known["width"]), int(known["header_fields"]))
+        return locate(head, template, rules_of(template), int(known["width"]), int(known["header_fields"]), tolerant)
     places, free = match_names(template, cells.header)
     names = columns_of(template)
     sources = {column.name: column.source_name for column in template.columns}
     missing = tuple(sources[name] for name in names if name not in places)
-    used = tuple(places.get(name, 0) for name in names)
+    used = tuple(places.get(name, -1) for name in names)
     units = cells.units or (None,) * len(cells.header)
     unit_texts = {column.name: column.unit_text for column in template.columns}
     changed = tuple(
         (name, str(unit_texts[name]), str(units[places[name]]))
         for name in names
-        if name in places and unit_texts[name] and units[places[name]] and units[places[name]] != unit_texts[name]
+        if name in places and (was := unit_texts[name]) and (now := units[places[name]]) and not _units.same_unit(now, was)
     )
     shape = TableShape(0, 0, False, names, (None,) * len(names), used, len(cells.header), ragged=True)
     misfit = Misfit(missing, (), tuple(cells.header[place] for place in free), (), changed)
     return Located(shape, misfit if misfit != Misfit() else None)
+
+
+def lay_over_cells(source: TableSource, template: Layout) -> Located:
+    """Lay a template over a table of raw cells, by its header alone."""
+    return _lay_over(_cells_for(source, ReadOptions(tolerant=True), template), template, tolerant=True)
 
 
 def fits_cells(source: TableSource, template: Layout) -> Misfit | None:

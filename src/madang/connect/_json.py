@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -198,17 +198,27 @@ class _Columns:
     """Records in which a measurement had another unit than at first."""
     wide: bool = False
     """Whether records are lists of cells rather than objects."""
+    nested: bool = False
+    """Whether a record holds records or lists."""
+    known: dict[str, str] = field(default_factory=dict)
+    """Names that an earlier file gave, by inner name."""
     objects: bool = False
 
     def shown(self) -> tuple[str, ...]:
         """Return the names that people see: a measurement by its own name where that is free."""
-        bare = {name: _bare(name) for name in self.names}
+        bare = {name: self.known.get(name) or _free(_bare(name), self.known.values()) for name in self.names}
         taken: dict[str, int] = {}
         for short in bare.values():
             taken[short] = taken.get(short, 0) + 1
         return tuple(
             short if taken[short] == 1 else name.replace("[", ".", 1).replace("]", "", 1) for name, short in bare.items()
         )
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _bare(name: str) -> str:
@@ -297,14 +307,25 @@ def _measured(items: list[dict[str, Json]], name: str, cells: dict[str, Cell], u
 # ---- tables
 
 
-def open_json(source: TableSource, options: ReadOptions) -> CellTable:
+def open_json(
+    source: TableSource,
+    options: ReadOptions,
+    known: Mapping[str, str] | None = None,
+    known_units: Mapping[str, str] | None = None,
+) -> CellTable:
     """Open a file of JSON lines, a JSON array or a document that holds records.
+
+    Args:
+        source: The file.
+        options: What the caller fixes.
+        known: Names by inner name, of an earlier file of the kind: its columns keep their names whatever else the records hold.
+        known_units: Units by inner name, of an earlier file of the kind: a measurement in another one carries it in its cell.
 
     Raises:
         InputError: Nothing in it is a record, or it has more columns than a table can have.
     """
     records, details = _records(source)
-    columns = _Columns()
+    columns = _Columns(known=dict(known or {}), units=dict(known_units or {}))
     unread = 0
     count = 0
     for record in records():
@@ -321,18 +342,21 @@ def open_json(source: TableSource, options: ReadOptions) -> CellTable:
     if columns.wide and not columns.objects:
         return CellTable(rows=_lists(records), details=details)
     names = tuple(columns.names)
-    units = tuple(columns.units.get(name) for name in names)
+    units = tuple(None if known else columns.units.get(name) for name in names)
+    shown = columns.shown()
+    keys: dict[str, Json] = dict(zip(names, shown, strict=True))
     return CellTable(
         rows=_objects(records, names, columns.units),
-        header=columns.shown(),
+        header=shown,
         units=units if any(units) else None,
         findings=tuple(_mixed_units(columns)),
-        details={**details, "nested": any("." in name or "[" in name for name in names)},
+        details={**details, "nested": columns.nested, "keys": keys, "key_units": dict[str, Json](columns.units)},
     )
 
 
 def _learn(columns: _Columns, record: dict[str, Json], source: TableSource) -> None:
     cells, units = _flat(record)
+    columns.nested |= cells.keys() != record.keys()
     for name in cells:
         columns.names.setdefault(name)
     if len(columns.names) > MAX_COLUMNS:

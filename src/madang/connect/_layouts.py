@@ -66,7 +66,9 @@ def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layo
         "joined": list[Json](learned.joined) if learned.joined else None,
         "key": learned.key,
         "text_tags": list[Json](learned.text_tags),
-        "derived": list[Json](column.name for column in layout.columns if column.name not in learned.rules or _is_new(learned, column.name)),
+        "derived": list[Json](
+            column.name for column in layout.columns if column.name not in learned.rules or _is_new(learned, column.name)
+        ),
         "order_by": list[Json](learned.order_by),
         "stuck": {name: list[Json](limits) for name, limits in learned.stuck.items()},
         "ranges": {name: list[Json](bounds) for name, bounds in learned.ranges.items()},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
 
-from madang.connect._cellread import fits_cells, fits_given, open_cell_table, open_given
+from madang.connect._cellread import fits_cells, fits_given, lay_over_cells, open_cell_table, open_given
 from madang.connect._cells import CellTable
 from madang.connect._discover import open_bytes
 from madang.connect._encoding import FoundEncoding, find_encoding
@@ -37,7 +37,7 @@ from madang.connect._tables import (
     TableReader,
     TableSource,
 )
-from madang.connect._template import Located, Misfit, locate
+from madang.connect._template import Located, Misfit, columns_of, locate, strange_columns
 from madang.connect._text import Records, Repair, TextTable
 from madang.connect._turn import MOST_CELLS, Turned, stand_again, turned
 from madang.connect._values import ColumnRule
@@ -48,6 +48,8 @@ HEAD = 1 << 20
 """Bytes at the start of a file from which separator and header are found out."""
 WHOLE = 32 << 20
 """Bytes up to which all records are learned from; of a larger file its head, its end and stretches between."""
+_HEADER_WITHIN = 400
+"""Lines within which the header of a template is looked for."""
 _TEXT_FORMATS = frozenset({"csv", "tsv", "fixed", "whitespace", "shdr"})
 
 
@@ -62,7 +64,9 @@ def open_table(
         source: A table that `find_tables` found.
         options: What the caller fixes; everything else is found out.
         template: Layout of an earlier table of the kind. With it nothing is found out anew, and no record is read by what
-            stands behind it, so a file cut after any record reads the same up to the cut.
+            stands behind it, so a file cut after any record reads the same up to the cut. When the options are tolerant, columns
+            that the file lacks are empty, columns in another unit are converted, and only a file with none of the template's
+            columns is refused.
 
     Raises:
         InputError: The source is no table, or does not fit its template; the error names the place.
@@ -71,6 +75,8 @@ def open_table(
         raise empty_file()
     if source.format not in _TEXT_FORMATS:
         return open_cell_table(source, options, template)
+    if template is not None and options.tolerant:
+        return _tolerantly(source, options, template)
     text = _probe(source, template)
     if text is None:
         raise no_table("empty")
@@ -110,16 +116,20 @@ def _probe(source: TableSource, template: Layout | None) -> Probe | None:
     if template is not None and template.encoding is not None:
         encoding = _as_template(encoding, template.encoding, head)
     newline = b"\r" if b"\n" not in head and b"\r" in head and not encoding.name.startswith("utf-16") else b"\n"
-    text = _head_text(head, encoding)
-    if newline == b"\r":
-        text = text.replace("\r", "\n")
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = _lines_of(head, encoding, newline)
     whole = len(head) >= source.size
     if not whole and len(lines) > 1:
         lines.pop()
     if not any(line.strip() for line in lines):
         return None
     return Probe(encoding, newline, tuple(lines), whole)
+
+
+def _lines_of(head: bytes, encoding: FoundEncoding, newline: bytes) -> list[str]:
+    text = _head_text(head, encoding)
+    if newline == b"\r":
+        text = text.replace("\r", "\n")
+    return text.replace("\r\n", "\n").split("\n")
 
 
 def _as_template(found: FoundEncoding, known: str, head: bytes) -> FoundEncoding:
@@ -243,7 +253,11 @@ def _comment(lines: Sequence[str]) -> str | None:
     """Return the sign with which the file's comment lines begin."""
     for sign in ("#", "//", "%", "*"):
         marked = [line for line in lines[:500] if line.startswith(sign)]
-        if marked and len(marked) <= 0.5 * len(lines) and not (len(marked) == 1 and lines[0].startswith(sign) and _is_commented_header(lines)):
+        if (
+            marked
+            and len(marked) <= 0.5 * len(lines)
+            and not (len(marked) == 1 and lines[0].startswith(sign) and _is_commented_header(lines))
+        ):
             return sign
     return None
 
@@ -351,7 +365,12 @@ def _lines_told(table: TextTable) -> Iterator[Finding]:
 
 
 def _text_reader(
-    source: TableSource, table: TextTable, layout: Layout, options: ReadOptions, found: Any, causal: bool = False  # noqa: ANN401
+    source: TableSource,
+    table: TextTable,
+    layout: Layout,
+    options: ReadOptions,
+    found: Callable[[], Sequence[Finding]],
+    causal: bool = False,
 ) -> Reader:
     table.decimal = layout.decimal
 
@@ -372,20 +391,124 @@ def _with_template(source: TableSource, probe: Probe, options: ReadOptions, temp
     if template.layout == "transposed":
         return open_given(replace(source, format=template.format), _turned_again(source, probe, template), options, template)
     separator, located = _lay_over(source, probe, template)
+    if located.misfit is not None and located.misfit.blocking:
+        raise located.misfit.error(source.source)
+    return _laid_over(source, probe, options, template, separator, located)
+
+
+def _laid_over(
+    source: TableSource, probe: Probe, options: ReadOptions, template: Layout, separator: Separator, located: Located
+) -> TableReader:
     misfit = located.misfit
-    if misfit is not None and misfit.blocking:
-        raise misfit.error(source.source)
     comment = _text_details(template)["comment"]
     table = TextTable(lambda: open_bytes(source), probe.encoding, separator, located.shape, probe.newline, comment)
     table.header_line = _header_line(probe.lines, separator, located.shape)
-    details = {**template.details, "text": {**_text_details(template), **_shape_details(located.shape)}}
-    layout = replace(template, encoding=probe.encoding.name, preamble_lines=located.shape.preamble, details=details)
+    text: dict[str, Json] = {**_text_details(template), **_shape_details(located.shape)}
+    text["widths"] = [list[Json](span) for span in separator.widths]
+    details = {**template.details, "text": text, **strange_columns(template, misfit)}
+    layout = replace(
+        template, format=_format(separator), encoding=probe.encoding.name, separator=separator.sign,
+        preamble_lines=located.shape.preamble, units_row=located.shape.units_row, details=details,
+    )  # fmt: skip
     added = misfit.added if misfit is not None else ()
 
     def found() -> tuple[Finding, ...]:
         return (*(finding("added_column", 0, (), name) for name in added), *_lines_told(table))
 
     return _text_reader(source, table, layout, options, found, causal=True)
+
+
+def _tolerantly(source: TableSource, options: ReadOptions, template: Layout) -> TableReader:
+    """Lay a template over a text that may lack columns; separator and encoding are those under which its header is found."""
+    probe = _probe(source, template)
+    if probe is None:
+        raise no_table("empty")
+    if template.format == "shdr" or template.layout == "transposed":
+        return _with_template(source, probe, options, template)
+    found = _closest(source, probe, template)
+    if found is None:
+        raise Misfit(header=False).error(source.source)
+    return _laid_over(source, found[0], options, template, *found[1:])
+
+
+def _closest(source: TableSource, probe: Probe, template: Layout) -> tuple[Probe, Separator, Located] | None:
+    """Return encoding, separator and place of the header that has most columns of a template; its own come first.
+
+    Only the header is looked at: how many records follow must not matter.
+    """
+    text = _text_details(template)
+    best: tuple[Probe, Separator, Located] | None = None
+    fewest = len(columns_of(template))
+    for decoded in _decodings(source, probe):
+        for separator in _separators(template, text):
+            rows = _rows(decoded.lines[:_HEADER_WITHIN], separator, text["comment"])
+            located = locate(rows, template, rules_of(template), text["width"], text["header_fields"], tolerant=True)
+            misfit = located.misfit or Misfit()
+            if _is_sentence(separator, misfit, template):
+                continue
+            if misfit.header and len(misfit.missing) < fewest:
+                best, fewest = (decoded, separator, located), len(misfit.missing)
+            if not fewest:
+                return best
+    return best
+
+
+def _is_sentence(separator: Separator, misfit: Misfit, template: Layout) -> bool:
+    """Whether the columns found between blanks are rather words of a text."""
+    found = len(columns_of(template)) - len(misfit.missing)
+    return separator.sign == WHITESPACE and template.separator != WHITESPACE and len(misfit.added) >= found
+
+
+def _separators(template: Layout, text: dict[str, Any]) -> Iterator[Separator]:
+    if template.separator is not None:
+        yield Separator(template.separator, tuple((int(a), int(b)) for a, b in text["widths"]))
+    if template.header_rows or template.separator is None:
+        yield from (Separator(sign) for sign in (",", ";", "\t", "|", WHITESPACE) if sign != template.separator)
+
+
+def _decodings(source: TableSource, probe: Probe) -> Iterator[Probe]:
+    yield probe
+    if probe.encoding.bom or probe.encoding.name.startswith(("utf-16", "utf-32")):
+        return
+    with open_bytes(source) as stream:
+        head = stream.read(HEAD)
+    for name in ("utf-8", "cp949", "latin-1"):
+        if name != probe.encoding.name and not head.isascii():
+            encoding = FoundEncoding(name, 0, False)
+            yield replace(probe, encoding=encoding, lines=tuple(_lines_of(head, encoding, probe.newline)))
+
+
+def lacking(source: TableSource, template: Layout) -> int | None:
+    """Say by how many columns a file differs from a template, judged by its header; None when none is the template's.
+
+    Args:
+        source: A table that `find_tables` found.
+        template: Layout learned from an earlier table.
+
+    Raises:
+        InputError: The source is no table at all.
+    """
+    if source.size == 0:
+        raise empty_file()
+    if source.format not in _TEXT_FORMATS:
+        return _difference(lay_over_cells(source, template).misfit, template)
+    probe = _probe(source, template)
+    if probe is None:
+        raise no_table("empty")
+    if template.format == "shdr":
+        return 0 if is_shdr(probe.lines) else None
+    if template.layout == "transposed":
+        return _difference(fits_given(_turned_again(source, probe, template), template), template)
+    found = _closest(source, probe, template)
+    return None if found is None else _difference(found[2].misfit, template)
+
+
+def _difference(misfit: Misfit | None, template: Layout) -> int | None:
+    if misfit is None:
+        return 0
+    if not misfit.header or len(misfit.missing) == len(columns_of(template)):
+        return None
+    return len(misfit.missing) + len(misfit.added)
 
 
 def _turned_again(source: TableSource, probe: Probe, template: Layout) -> CellTable:
@@ -398,14 +521,21 @@ def _turned_again(source: TableSource, probe: Probe, template: Layout) -> CellTa
 
 
 def _text_details(template: Layout) -> dict[str, Any]:
-    return cast("dict[str, Any]", template.details["text"])
+    text = template.details.get("text")
+    if text is not None:
+        return cast("dict[str, Any]", text)
+    # The template was learned from a workbook or another container that is not text.
+    count = len(columns_of(template))
+    return {"comment": None, "widths": [], "width": count, "header_fields": count, "used": list(range(count))}
 
 
 def _lay_over(source: TableSource, probe: Probe, template: Layout) -> tuple[Separator, Located]:
     """Lay a template over the start of a text."""
     text = _text_details(template)
     separator = Separator(str(template.separator), tuple((int(a), int(b)) for a, b in text["widths"]))
-    located = locate(_rows(probe.lines, separator, text["comment"]), template, rules_of(template), text["width"], text["header_fields"])
+    located = locate(
+        _rows(probe.lines, separator, text["comment"]), template, rules_of(template), text["width"], text["header_fields"]
+    )
     if located.misfit is not None and (not located.misfit.header or len(located.misfit.missing) > 0.5 * len(template.columns)):
         try:
             other = find_separator(probe.lines[:2000])
@@ -432,8 +562,10 @@ def fits(source: TableSource, template: Layout) -> Misfit | None:
     """
     if source.size == 0:
         raise empty_file()
-    if template.format not in _TEXT_FORMATS or source.format not in _TEXT_FORMATS:
+    if source.format not in _TEXT_FORMATS:
         return fits_cells(source, template)
+    if template.format not in _TEXT_FORMATS:
+        return Misfit(header=False)
     probe = _probe(source, template)
     if probe is None:
         raise no_table("empty")

@@ -39,9 +39,7 @@ def open_parquet(source: TableSource, options: ReadOptions) -> CellTable:
         except _BROKEN as error:
             raise broken_container(source.path, source.member, error) from error
 
-    return CellTable(
-        rows=_rows_of(batches), header=tuple(names), units=tuple(units) if any(units) else None, arrow=batches
-    )
+    return CellTable(rows=_rows_of(batches), header=tuple(names), units=tuple(units) if any(units) else None, arrow=batches)
 
 
 def _open(source: TableSource) -> Any:  # noqa: ANN401 - pyarrow is untyped

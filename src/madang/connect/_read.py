@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from madang.connect import _times
+from madang.connect import _times, _units
 from madang.connect._learn import (
     BAD_QUALITY_WORDS,
     GOOD_WORDS,
@@ -55,7 +55,14 @@ ARROW_TYPES: dict[str, Any] = {
 }  # fmt: skip
 
 _ISO = frozenset(
-    {"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"}
+    {
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%d %H:%M:%S.%f",
+        "%Y-%m-%dT%H:%M:%S.%f",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M",
+    }
 )
 
 _REASONS = (
@@ -210,7 +217,28 @@ class Reader:
                 values.arrays[column.name] = array
         if self._plan.tag_codes:
             self._tag_codes(values)
+        for name, change in self._plan.conversions.items():
+            self._convert_column(values, name, change)
         return values
+
+    def _convert_column(self, values: _Values, name: str, change: tuple[float, float] | None) -> None:
+        """Bring a column whose header gives another unit than the template to the unit of the template."""
+        array = values.arrays[name]
+        there = np.flatnonzero(pc.is_valid(array).to_numpy(zero_copy_only=False))
+        if change is None:
+            self._withhold(values, name, there, ValueFlag.BAD, "unit_lost")
+            return
+        scale, offset = change
+        numbers = pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False) * scale + offset
+        if pa.types.is_integer(array.type):
+            whole = np.abs(numbers - np.round(numbers)) < 1e-6
+            self._withhold(values, name, there[~whole[there]], ValueFlag.BAD, "type")
+            there, numbers = there[whole[there]], np.round(numbers)
+        made = np.isin(np.arange(len(array)), there)
+        values.arrays[name] = pc.cast(pa.array(numbers, pa.float64(), mask=~made), array.type)
+        remarks = values.remarks.setdefault(name, Remarks())
+        for index in there.tolist():
+            remarks.add(index, ValueFlag.CONVERTED, None, "unit_here")
 
     def _part_words(self, columns: dict[str, Any]) -> None:
         """Move the values of tags of words from the column of numbers to the column of text."""
@@ -469,7 +497,9 @@ class Reader:
         for reason, kind in _REASONS:
             rows = self._seen.rows[f"quarantine:{reason}", ""]
             if rows:
-                yield finding(kind, rows, self._seen.examples[f"quarantine:{reason}", ""], undo=kind if kind == "totals_row" else None)
+                yield finding(
+                    kind, rows, self._seen.examples[f"quarantine:{reason}", ""], undo=kind if kind == "totals_row" else None
+                )
         others = [
             key for key in self._seen.rows
             if key[0].startswith("quarantine:") and key[0][11:] not in dict(_REASONS)
@@ -487,7 +517,8 @@ class Reader:
     def _cell_findings(self) -> Iterator[Finding]:
         by_kind = {
             "midnight_row": ("midnight_row",), "daylight_saving": ("daylight",), "bad_value_code": ("bad_word", "bad_code", "missing_word"),
-            "bad_quality": ("quality",), "censored_value": ("censored",), "mixed_units": ("unit",), "unknown_units": ("unit_unknown",), "mixed_decimal": ("decimal",),
+            "bad_quality": ("quality",), "censored_value": ("censored",), "mixed_units": ("unit",), "unit_here": ("unit_here",),
+            "unit_lost": ("unit_lost",), "unknown_units": ("unit_unknown",), "mixed_decimal": ("decimal",),
             "formula_cell": ("formula",), "type_change": ("type",), "bad_time": ("bad_time",), "stuck_values": ("stuck",),
         }  # fmt: skip
         for kind, notes in by_kind.items():
@@ -499,7 +530,9 @@ class Reader:
                 examples = sorted(row for key in keys for row in self._seen.examples[key])[:10]
                 words = [word for key in keys for word, _ in self._seen.words.get(key, Counter()).most_common(8)]
                 rule = self._plan.rules[column.name]
-                shown = (rule.unit or "") if kind == "mixed_units" else joined_words(words)
+                shown = joined_words(words)
+                if kind in ("mixed_units", "unit_here", "unit_lost"):
+                    shown = (column.unit_text if kind != "mixed_units" else rule.unit) or ""
                 facts: dict[str, Json] = {"words": list[Json](words)} if kind == "bad_value_code" else {}
                 undo = f"midnight_row:{column.name}" if kind == "midnight_row" else None
                 if kind == "bad_value_code" and ("bad_code", column.name) in keys:
@@ -530,28 +563,40 @@ class Plan:
     hard: int
     """Columns whose cells must be numbers or times."""
     total_words: Any
+    conversions: dict[str, tuple[float, float] | None]
+    """Columns whose unit in this file is another than in the template: scale and offset, None where there are none."""
 
     @classmethod
     def of(cls, layout: Layout, options: ReadOptions) -> Plan:
         """Read the plan out of a layout, without the decisions that were undone."""
         details = cast("dict[str, Any]", layout.details)
         rules = rules_of(layout)
+        absent = frozenset(details.get("absent") or ())
+        here = cast("dict[str, str]", details.get("units_here") or {})
+        units = {name: rules[name].unit or _unit_of(layout, name) for name in here}
+        conversions = {name: _units.affine(here[name], units[name] or "") for name in here}
         for name, rule in rules.items():
-            rules[name] = _without(rule, name, options)
+            rules[name] = replace(_without(rule, name, options), unit=here.get(name, rule.unit))
         joined = tuple(details["joined"]) if details.get("joined") else None
         derived = details.get("derived") or ()
         names = tuple(column.name for column in layout.columns if column.name not in derived)
         duplicates = "duplicate_rows" if details.get("key") else "duplicate_kept"
         if details.get("key") and (options.keep_duplicates or "duplicate_rows" in options.disabled):
             duplicates = "duplicate_asked"
-        hard = sum(rule.type in ("number", "integer", "time") for name, rule in rules.items() if name in names)
+        hard = sum(
+            rule.type in ("number", "integer", "time") for name, rule in rules.items() if name in names and name not in absent
+        )
         repair = None if "shifted_columns" in options.disabled else _repairer(layout, rules, names)
-        words = sorted({form for word in TOTAL_WORDS for form in (word, word.upper(), word.capitalize(), word.title(), word + ":")})
+        words = sorted(
+            {form for word in TOTAL_WORDS for form in (word, word.upper(), word.capitalize(), word.title(), word + ":")}
+        )
         return cls(
-            names, rules, cast("tuple[str, str, str] | None", joined), dict(details.get("quality") or {}), duplicates,
+            names, rules, cast("tuple[str, str, str] | None", joined),
+            {name: quality for name, quality in (details.get("quality") or {}).items() if quality not in absent}, duplicates,
             tuple(details.get("order_by") or ()), dict(details.get("stuck") or {}), dict(details.get("counters") or {}),
             dict(details.get("tag_codes") or {}), dict(details.get("tag_stuck") or {}), frozenset(details.get("text_tags") or ()),
-            {name: bounds for name, bounds in (details.get("ranges") or {}).items() if name in names}, repair, hard, pa.array(words, pa.string()),
+            {name: bounds for name, bounds in (details.get("ranges") or {}).items() if name in names and name not in absent}, repair, hard,
+            pa.array(words, pa.string()), conversions,
         )  # fmt: skip
 
     def arrow_types(self, layout: Layout) -> list[Any]:
@@ -581,6 +626,10 @@ def rules_of(layout: Layout) -> dict[str, ColumnRule]:
         column.name: ColumnRule.from_json(stored[column.name]) if column.name in stored else ColumnRule(column.type)
         for column in layout.columns
     }
+
+
+def _unit_of(layout: Layout, name: str) -> str | None:
+    return next((column.unit_text for column in layout.columns if column.name == name), None)
 
 
 def _without(rule: ColumnRule, name: str, options: ReadOptions) -> ColumnRule:
@@ -643,9 +692,10 @@ def _repairer(layout: Layout, rules: dict[str, ColumnRule], names: Sequence[str]
     if "width" not in text:
         return None
     width, used = int(text["width"]), [int(place) for place in text["used"]]
-    by_place = {place: rules[name] for place, name in zip(used, names, strict=True)}
+    by_place = {place: rules[name] for place, name in zip(used, names, strict=True) if place >= 0}
+    here = cast("dict[str, str]", layout.details.get("units_here") or {})
     ranges = cast("dict[str, list[float]]", layout.details.get("ranges") or {})
-    bounds = {place: ranges[name] for place, name in zip(used, names, strict=True) if name in ranges}
+    bounds = {place: ranges[name] for place, name in zip(used, names, strict=True) if name in ranges and name not in here}
     hard = [place for place, rule in by_place.items() if rule.type in ("number", "integer", "time")]
     if len(hard) < 2:
         return None

@@ -69,6 +69,16 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
         "'{column}'의 값 {rows}개가 다른 단위로 적혀 있어서 '{word}'(으)로 바꾸고 표시를 남겼어요.",
         "{rows} values of '{column}' are in another unit; they were converted to '{word}' and marked.",
     ),
+    "unit_here": (
+        "warning",
+        "이 파일의 '{column}' 머리글 단위가 틀과 달라요. 값 {rows}개를 틀의 단위 '{word}'(으)로 바꾸고 표시를 남겼어요.",
+        "The header gives '{column}' another unit than the template; {rows} values were converted to '{word}' and marked.",
+    ),
+    "unit_lost": (
+        "warning",
+        "이 파일의 '{column}' 머리글 단위는 틀의 단위 '{word}'(으)로 바꿀 수 없어요. 값 {rows}개를 쓰지 않았어요.",
+        "The unit that the header gives '{column}' cannot be converted to '{word}' of the template; {rows} values were not used.",
+    ),
     "unknown_units": (
         "warning",
         "'{column}'의 셀 {rows}개에만 단위가 적혀 있는데 열의 단위를 알 수 없어요. 값으로 쓰지 않고 원문을 남겼어요.",
@@ -163,7 +173,7 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
 
 _CODES = {
     "duplicate_kept": "duplicate_rows", "duplicate_asked": "duplicate_rows", "bad_quality": "bad_value_code",
-    "mixed_decimal": "bad_value_code", "unknown_units": "mixed_units", "bad_time": "bad_value_code", "format_change": "type_change",
+    "unit_here": "unit_change", "unit_lost": "unit_change", "mixed_decimal": "bad_value_code", "unknown_units": "mixed_units", "bad_time": "bad_value_code", "format_change": "type_change",
     "repeated_header": "unreadable_rows", "shifted_apart": "shifted_columns", "added_column": "renamed_column",
 }  # fmt: skip
 

@@ -77,7 +77,7 @@ class TableShape:
     """Source names of the used columns."""
     units: tuple[str | None, ...]
     used: tuple[int, ...]
-    """Field positions of the used columns."""
+    """Field positions of the used columns; -1 where the file lacks the column of a template."""
     width: int
     """Fields of an ordinary record."""
     ragged: bool = False
@@ -420,7 +420,7 @@ def _header_above(rows: Sequence[Sequence[Cell]], first: int, width: int, given:
     """Return the header rows, top first, and the units row, looking up from the first record."""
     if given is not None:
         above = [index for index in range(first) if any(kind_of(cell) != "empty" for cell in rows[index])][-given - 1 :]
-        units = above[-1] if above and len(above) > given and _is_units_row(rows[above[-1]]) else None
+        units = above[-1] if above and len(above) > given and is_units_row(rows[above[-1]]) else None
         return [index for index in above if index != units][-given:] if given else [], units
     index = first - 1
     while index >= 0 and _filled(rows[index]) == 0:
@@ -428,7 +428,7 @@ def _header_above(rows: Sequence[Sequence[Cell]], first: int, width: int, given:
     if index < 0:
         return [], None
     units = None
-    if _is_units_row(rows[index]) and index > 0 and _is_header_row(rows[index - 1], width):
+    if is_units_row(rows[index]) and index > 0 and _is_header_row(rows[index - 1], width):
         units = index
         index -= 1
     if not _is_header_row(rows[index], width):
@@ -444,7 +444,8 @@ def _filled(row: Sequence[Cell]) -> int:
     return sum(cell is not None and str(cell).strip() != "" for cell in row)
 
 
-def _is_units_row(row: Sequence[Cell]) -> bool:
+def is_units_row(row: Sequence[Cell]) -> bool:
+    """Whether a row holds the units of the columns."""
     cells = [str(cell).strip().strip("[]()") for cell in row if cell is not None and str(cell).strip()]
     if not cells:
         return False

@@ -53,6 +53,9 @@ class ReadOptions:
     keep_duplicates: bool = False
     """Whether proven duplicate records stay in the stream (prediction answers every record)."""
     chunk_rows: int = 131_072
+    tolerant: bool = False
+    """Whether a template is laid over a file that lacks some of its columns, or has them in another unit, separator or encoding.
+    What a record holds then depends on the header and the records before it, never on how many records the file has."""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
+from madang.connect import _units
 from madang.connect._cells import Cell
-from madang.connect._shape import TableShape, kind_of, row_names, row_units
+from madang.connect._shape import TableShape, is_units_row, kind_of, row_names, row_units
 from madang.connect._tables import Layout
 from madang.connect._values import BAD_WORDS, MISSING_WORDS, ColumnRule, fold, read_instant, read_number
 from madang.errors import InputError, Json
@@ -114,7 +115,12 @@ class Located:
 
 
 def locate(
-    rows: Sequence[Sequence[Cell]], template: Layout, rules: dict[str, ColumnRule], width: int, header_fields: int
+    rows: Sequence[Sequence[Cell]],
+    template: Layout,
+    rules: dict[str, ColumnRule],
+    width: int,
+    header_fields: int,
+    tolerant: bool = False,
 ) -> Located:
     """Find the header and the columns of a template in the physical rows of a file.
 
@@ -124,19 +130,31 @@ def locate(
         rules: Rule of each column of the template.
         width: Fields of a record of the earlier file.
         header_fields: Fields of its last header row, 0 without header.
+        tolerant: Whether the header alone decides, so that it does not matter how many records follow; some columns may be
+            missing and others be new.
     """
     if template.header_rows == 0:
-        return _locate_by_place(rows, template, rules, width)
-    start = _find_header(rows, template)
+        return _locate_by_place(rows, template, rules, width, tolerant)
+    start = _first_header(rows, template) if tolerant else _find_header(rows, template)
     if start is None:
         return Located(_empty_shape(template, width), Misfit(header=False))
     header = list(range(start, start + template.header_rows))
     last = rows[header[-1]]
-    here = width + len(last) - header_fields
-    present = row_names(rows, header, range(len(last)), max(len(last), 1))
-    units_row = start + template.header_rows if template.units_row and start + template.header_rows < len(rows) else None
-    units = row_units(rows, units_row, present, range(len(last)))
-    return _matched(rows, template, rules, list(present), list(units), start, here)
+    here = max(width + len(last) - header_fields, 1)
+    # A table written with row names has one name less than columns.
+    named = here if _has_row_names(template, header_fields) else len(last)
+    present = row_names(rows, header, range(named), max(named, 1))
+    below = start + template.header_rows
+    has_units = is_units_row(rows[below]) if tolerant and below < len(rows) else template.units_row
+    units_row = below if has_units and below < len(rows) else None
+    units = row_units(rows, units_row, present, range(named))
+    located = _matched(rows, template, rules, list(present), list(units), start, here, tolerant)
+    return replace(located, shape=replace(located.shape, units_row=has_units)) if tolerant else located
+
+
+def _has_row_names(template: Layout, header_fields: int) -> bool:
+    names = columns_of(template)
+    return len(names) == header_fields + 1 and template.columns[0].source_name == "c1"
 
 
 def _find_header(rows: Sequence[Sequence[Cell]], template: Layout) -> int | None:
@@ -154,6 +172,32 @@ def _find_header(rows: Sequence[Sequence[Cell]], template: Layout) -> int | None
         if share > best_share:
             best, best_share = start, share
     return best
+
+
+def _first_header(rows: Sequence[Sequence[Cell]], template: Layout) -> int | None:
+    """Return the first row that is a header with at least one column of the template: later rows never change the answer."""
+    wanted = {_key(split_unit(column.source_name)[0]) for column in template.columns}
+    places = range(min(_LOOK, len(rows) - template.header_rows + 1))
+    start = next((place for place in places if _names_found(rows, place, template.header_rows, wanted)), None)
+    if start is None:
+        return None
+    # The first of several header rows may have names of the template too.
+    window = range(start, min(start + template.header_rows, places.stop))
+    return max(window, key=lambda place: (_names_found(rows, place, template.header_rows, wanted), -place))
+
+
+def _names_found(rows: Sequence[Sequence[Cell]], start: int, header_rows: int, wanted: set[str]) -> int:
+    """Return how many names of a template a row has when it is a header, else 0."""
+    header = list(range(start, start + header_rows))
+    last = rows[header[-1]]
+    kinds = [kind_of(cell) for cell in last]
+    solid = len(kinds) - kinds.count("empty")
+    if not solid:
+        return 0
+    names = row_names(rows, header, range(len(last)), len(last))
+    found = sum(_key(split_unit(name)[0]) in wanted for name in names)
+    words = solid - kinds.count("number") - kinds.count("time")
+    return found if found > 0.34 * len(wanted) or (words == solid and (solid > 1 or len(wanted) == 1)) else 0
 
 
 def _key(name: str) -> str:
@@ -195,6 +239,7 @@ def _matched(
     units: list[str | None],
     start: int,
     width: int,
+    tolerant: bool = False,
 ) -> Located:
     columns = [column for column in template.columns if not _is_derived(template, column.name)]
     places, free = match_names(template, present)
@@ -203,9 +248,9 @@ def _matched(
         (column.name, column.unit_text, str(units[places[column.name]]))
         for column in columns
         if column.name in places and column.unit_text is not None and not rules[column.name].cell_units
-        and units[places[column.name]] is not None and units[places[column.name]] != column.unit_text
+        and (now := units[places[column.name]]) is not None and not _units.same_unit(now, column.unit_text)
     )  # fmt: skip
-    used = tuple(places.get(column.name, 0) for column in columns)
+    used = tuple(places.get(column.name, -1) for column in columns)
     in_order = [places[column.name] for column in columns if column.name in places]
     moved = tuple(
         column.source_name
@@ -220,7 +265,7 @@ def _matched(
         start, template.header_rows, template.units_row, tuple(column.source_name for column in columns),
         tuple(column.unit_text for column in columns), used, width, bool(_text(template).get("ragged")),
     )  # fmt: skip
-    types = () if missing else _type_changes(rows[shape.first_record :], columns_of(template), rules, used)
+    types = () if missing or tolerant else _type_changes(rows[shape.first_record :], columns_of(template), rules, used)
     added = tuple(present[place] for place in named if present[place] not in dict(renamed).values())
     misfit = Misfit(missing, renamed, added, moved, changed, types)
     return Located(shape, misfit if misfit != Misfit() else None)
@@ -234,6 +279,14 @@ def _text(template: Layout) -> dict[str, Json]:
 def columns_of(template: Layout) -> tuple[str, ...]:
     """Return the names of the columns that stand in the source itself."""
     return tuple(column.name for column in template.columns if not _is_derived(template, column.name))
+
+
+def strange_columns(template: Layout, misfit: Misfit | None) -> dict[str, Json]:
+    """Return, as details of a layout, the columns of a template that a file lacks and those it has in another unit."""
+    if misfit is None:
+        return {}
+    absent = [column.name for column in template.columns if column.source_name in misfit.missing]
+    return {"absent": list[Json](absent), "units_here": {name: now for name, _, now in misfit.units}}
 
 
 def _renamed(missing: Sequence[str], free: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -269,7 +322,7 @@ def _reads(cell: str, rule: ColumnRule) -> bool:
 
 
 def _locate_by_place(
-    rows: Sequence[Sequence[Cell]], template: Layout, rules: dict[str, ColumnRule], width: int
+    rows: Sequence[Sequence[Cell]], template: Layout, rules: dict[str, ColumnRule], width: int, tolerant: bool = False
 ) -> Located:
     names = columns_of(template)
     used = tuple(int(place) for place in _used(template))
@@ -278,7 +331,14 @@ def _locate_by_place(
         return Located(_empty_shape(template, width), Misfit(missing=tuple(names)))
     sources = tuple(column.source_name for column in template.columns if column.name in names)
     shape = TableShape(start, 0, False, sources, (None,) * len(names), used, width, bool(_text(template).get("ragged")))
-    longer = sum(len(row) > width and any(kind_of(cell) != "empty" for cell in row[width:]) for row in rows[start : start + _LOOK])
+    if tolerant:
+        fields = [kind_of(cell) != "empty" for cell in rows[start]]
+        # One field more with an empty one inside is a shifted record, not another table.
+        strange = any(fields[width:]) and (len(fields) > width + 1 or all(fields))
+        return Located(shape, Misfit(header=False) if strange else None)
+    longer = sum(
+        len(row) > width and any(kind_of(cell) != "empty" for cell in row[width:]) for row in rows[start : start + _LOOK]
+    )
     added = (f"c{width + 1}",) if longer > 0.5 * min(_LOOK, len(rows) - start) else ()
     misfit = Misfit(added=added, missing=added, types=_type_changes(rows[start:], names, rules, used))
     return Located(shape, misfit if misfit != Misfit() else None)

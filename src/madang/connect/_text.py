@@ -301,8 +301,9 @@ class TextTable:
             return None
         for attempt in (types, [None] * len(types)):
             names = [f"f{place}" for place in range(self.shape.width)]
-            used = [names[place] for place in self.shape.used]
-            column_types = {name: kind or pa.string() for name, kind in zip(used, attempt, strict=True)}
+            used = [names[place] for place in self.shape.used if place >= 0]
+            wanted = [kind for kind, place in zip(attempt, self.shape.used, strict=True) if place >= 0]
+            column_types = {name: kind or pa.string() for name, kind in zip(used, wanted, strict=True)}
             try:
                 table = pacsv.read_csv(
                     io.BytesIO(block),
@@ -320,7 +321,9 @@ class TextTable:
                 continue
             if table.num_rows != lines:
                 return None
-            columns = [table.column(name).combine_chunks() for name in used]
+            columns = [
+                table.column(names[place]).combine_chunks() if place >= 0 else no_cells(lines) for place in self.shape.used
+            ]
             if all(not pa.types.is_floating(column.type) or _finite(column) for column in columns):
                 return columns
         return None
@@ -362,7 +365,9 @@ class TextTable:
             number += 1
         out.rows = np.array(rows, dtype=np.int64)
         out.originals, out.split, out.used = originals.__getitem__, self._split, used
-        out.columns = [pa.array([fields[place] for fields in kept], pa.string()) for place in used]
+        out.columns = [
+            pa.array([fields[place] for fields in kept], pa.string()) if place >= 0 else no_cells(len(kept)) for place in used
+        ]
         return out
 
     def _fit(self, fields: list[str], width: int) -> list[str] | None:
@@ -375,6 +380,11 @@ class TextTable:
         if self.shape.ragged or len(fields) >= last_used:
             return fields + [""] * (width - len(fields))
         return None
+
+
+def no_cells(count: int) -> Any:  # noqa: ANN401 - pyarrow is untyped
+    """Return the texts of a column that the file does not have."""
+    return pa.array([""] * count, pa.string())
 
 
 def _has_blank_record(block: bytes, sign: bytes) -> bool:

@@ -44,7 +44,9 @@ def turned(rows: Sequence[Sequence[str]], decimal: str = ".") -> Turned | None:
     matrix = _numbers(body, decimal)
     if matrix is None or not lies(matrix):
         return None
-    reason = Bilingual("행마다 크기가 고르고 열마다 뒤섞여 있어요", "each row keeps its own scale while every column mixes them")
+    reason = Bilingual(
+        "행마다 크기가 고르고 열마다 뒤섞여 있어요", "each row keeps its own scale while every column mixes them"
+    )
     return Turned(_stand(solid, labels, stamped=False), reason)
 
 

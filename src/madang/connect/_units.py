@@ -36,6 +36,17 @@ def converted(value: float, from_unit: str, to_unit: str) -> float | None:
         return None
 
 
+def affine(from_unit: str, to_unit: str) -> tuple[float, float] | None:
+    """Return ``(a, b)`` of ``there = a * here + b``; None when the units measure different things or one is unknown."""
+    one, two = _parsed(from_unit.strip()), _parsed(to_unit.strip())
+    if one is None or two is None:
+        return None
+    try:
+        return plant.affine(one, two)
+    except InputError:
+        return None
+
+
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().strip("[]()").replace(" ", "")
 

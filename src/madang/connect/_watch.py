@@ -250,9 +250,7 @@ class TimeOrder:
         self.examples.extend(late_rows[: max(0, 10 - len(self.examples))].tolist())
         self._see_set_back(name, times, previous, late, rows)
 
-    def _see_set_back(
-        self, name: str, times: Instants, previous: Instants, late: npt.NDArray[np.bool_], rows: Rows
-    ) -> None:
+    def _see_set_back(self, name: str, times: Instants, previous: Instants, late: npt.NDArray[np.bool_], rows: Rows) -> None:
         """Count episodes that begin with one step back and run on evenly past the point where the clock had been.
 
         A block of records exported out of place also begins with a step back, but ends with a jump.

@@ -232,7 +232,9 @@ def _shrunk(filled: Sequence[Sequence[bool]], box: Box) -> Box | None:
     if not rows:
         return None
     span = range(rows[0], rows[-1] + 1)
-    columns = [column for column in range(box.left, box.right) if any(filled[row][column] for row in span if column < len(filled[row]))]
+    columns = [
+        column for column in range(box.left, box.right) if any(filled[row][column] for row in span if column < len(filled[row]))
+    ]
     return Box(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
 
 
@@ -305,7 +307,9 @@ def _is_table(grid: Grid, box: Box) -> bool:
     if box.right - box.left < 2 or box.bottom - box.top < 2:
         return False
     full = sum(len(_values(grid, row, box)) >= 2 for row in range(box.top, box.bottom))
-    return (full >= 2 and any(_is_number(cell) for row in range(box.top, box.bottom) for cell in _values(grid, row, box))) or full >= 4
+    return (
+        full >= 2 and any(_is_number(cell) for row in range(box.top, box.bottom) for cell in _values(grid, row, box))
+    ) or full >= 4
 
 
 def _values(grid: Grid, row: int, box: Box) -> list[Cell]:
@@ -415,11 +419,14 @@ def _hidden(source: TableSource, sheet: str) -> _Hidden:
         if first and last:
             columns.update(range(int(first[1]) - 1, min(int(last[1]), 16_384)))
     formulas = [
-        (int(match[2]) - 1, _column(match[1])) for match in re.finditer(r'<c\b[^>]*?\br="([A-Z]{1,3})(\d{1,7})"[^>]*>\s*<f\b', xml)
+        (int(match[2]) - 1, _column(match[1]))
+        for match in re.finditer(r'<c\b[^>]*?\br="([A-Z]{1,3})(\d{1,7})"[^>]*>\s*<f\b', xml)
     ]
     errors = [
         (int(match[2]) - 1, _column(match[1]), unescape(match[3]))
-        for match in re.finditer(r'<c\b(?=[^>]*\bt="e")[^>]*?\br="([A-Z]{1,3})(\d{1,7})"[^>]*>(?:\s*<f\b.*?(?:/>|</f>))?\s*<v>([^<]{1,20})</v>', xml)
+        for match in re.finditer(
+            r'<c\b(?=[^>]*\bt="e")[^>]*?\br="([A-Z]{1,3})(\d{1,7})"[^>]*>(?:\s*<f\b.*?(?:/>|</f>))?\s*<v>([^<]{1,20})</v>', xml
+        )
     ]
     return _Hidden(frozenset(rows), frozenset(columns), tuple(formulas), tuple(errors))
 
@@ -445,19 +452,26 @@ def _column(letters: str) -> int:
     return number - 1
 
 
-def _findings(
-    sheet: _Sheet, box: Box, merges: Sequence[Merge], hidden: _Hidden, head: int, rows: Grid
-) -> Iterator[Finding]:
+def _findings(sheet: _Sheet, box: Box, merges: Sequence[Merge], hidden: _Hidden, head: int, rows: Grid) -> Iterator[Finding]:
     count = box.bottom - box.top - head
     if sheet.hidden:
         yield _found(
-            "hidden_sheet", "warning", max(count, 0), "숨겨진 시트에 있는 표도 읽었어요.", "The table stands on a hidden sheet; it was read."
+            "hidden_sheet",
+            "warning",
+            max(count, 0),
+            "숨겨진 시트에 있는 표도 읽었어요.",
+            "The table stands on a hidden sheet; it was read.",
         )
     for column in sorted(column for column in hidden.columns if box.left <= column < box.right):
         if any(row[column - box.left] is not None for row in rows):
             name = _label(rows, column - box.left, head)
             yield _found(
-                "hidden_column", "warning", max(count, 0), f"숨겨진 열 '{name}' 도 읽었어요.", f"The hidden column '{name}' was read.", name
+                "hidden_column",
+                "warning",
+                max(count, 0),
+                f"숨겨진 열 '{name}' 도 읽었어요.",
+                f"The hidden column '{name}' was read.",
+                name,
             )
     data = box.top + head
     lines = sorted(row for row in hidden.rows if data <= row < box.bottom)
@@ -470,7 +484,11 @@ def _findings(
     labels = [merge for merge in merges if merge[0] < data]
     if any(not _is_title(sheet.grid, merge, box) for merge in labels):
         yield _found(
-            "merged_header", "info", 0, "병합된 머리글을 열마다 풀어 읽었어요.", "Merged header cells were read for every column they cover."
+            "merged_header",
+            "info",
+            0,
+            "병합된 머리글을 열마다 풀어 읽었어요.",
+            "Merged header cells were read for every column they cover.",
         )
     places = sorted({row for row, column in hidden.formulas if data <= row < box.bottom and box.left <= column < box.right})
     if places:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from madang.connect import Layout, ReadOptions, TableReader, TableSource, find_tables, fits, open_table
+from madang.connect import ReadOptions, TableReader, find_tables, lacking, open_table
 from madang.errors import InputError, Json
 from madang.library import IntakeReport, Library, ReadResult, Where
 from madang.plant import Bilingual
@@ -93,20 +93,21 @@ def predict_files(library: Library, name: str, paths: Sequence[Path], out: Path,
 
 
 def _readers(model: SavedModel, paths: Sequence[Path]) -> list[TableReader]:
-    """Open the tables that fit a template of the model, in the order given.
+    """Open the tables that have columns of a template of the model, in the order given.
 
-    Columns may have been added, and the result may be missing: a prediction does not need it. A table that fits no template is
-    passed over when others fit, and named when none does.
+    Each is read by the template that it differs from in the fewest columns. Columns may have been added, and others be missing:
+    a prediction does not need the result. A table that fits no template is passed over when others fit, and named when none does.
     """
-    options = ReadOptions(keep_duplicates=True)
+    options = ReadOptions(keep_duplicates=True, tolerant=True)
     readers: list[TableReader] = []
     misfits: list[str] = []
     for source in find_tables(list(paths), options):
-        template = next((layout for layout in model.layouts if _readable(source, layout)), None)
-        if template is None:
+        differences = [lacking(source, layout) for layout in model.layouts]
+        fitting = [(count, place) for place, count in enumerate(differences) if count is not None]
+        if not fitting:
             misfits.append(source.source)
             continue
-        readers.append(open_table(source, options, template))
+        readers.append(open_table(source, options, model.layouts[min(fitting)[1]]))
     if not readers:
         raise InputError(
             "no_table_fits",
@@ -117,11 +118,6 @@ def _readers(model: SavedModel, paths: Sequence[Path]) -> list[TableReader]:
             where={"model": model.name},
         )
     return readers
-
-
-def _readable(source: TableSource, template: Layout) -> bool:
-    misfit = fits(source, template)
-    return misfit is None or not misfit.blocking
 
 
 def _inputs(model: SavedModel) -> list[str]:
