@@ -82,13 +82,14 @@ def test_rows_after_the_stated_end_do_not_change_what_is_learned() -> None:
 
 
 def test_a_forecast_does_not_use_readings_of_its_own_instant() -> None:
-    time, load, current = load_curve(96 * 16)
+    time, load, current = load_curve(96 * 28)
     stamps = pa.array(np.array([np.datetime64(t.replace(" ", "T"), "us") for t in time]), pa.timestamp("us", "UTC"))
     table = pa.table({"time": stamps, "load": load, "current": current})
-    document = _report(table, StudyRequest(task="forecast", target="load", horizon="1h", budget_seconds=3))
+    document = _report(table, StudyRequest(task="forecast", target="load", horizon="1h", budget_seconds=5))
     by_name = {c["name"]: c for c in document["candidates"]}
-    # The reading of the instant would tell the load to about 1; what cannot be known an hour ahead is about 4.5.
-    assert 3.5 < by_name[document["chosen"]]["last_block"]["value"] < 9.0
+    # Noise with a memory of 0.8 a step and steps of 3 leaves 3 x sqrt((1 - 0.8^8) / (1 - 0.64)) = 4.6 four steps ahead; the reading of
+    # the instant itself would tell the load to 1.25.
+    assert 4.2 < by_name[document["chosen"]]["last_block"]["value"] < 6.0
     assert by_name["persistence"]["last_block"]["value"] > by_name[document["chosen"]]["last_block"]["value"]
     assert document["rows"]["gap"] >= 4
 
@@ -125,11 +126,7 @@ def test_a_drifting_plant_is_followed_when_results_return_and_called_drifting_wh
     table = _soft_sensor(1500, drift=30.0)
     followed = _report(table, StudyRequest(target="quality", lab_delay="10rows", budget_seconds=3))
     blind = _report(table, StudyRequest(target="quality", budget_seconds=3))
-    error = {
-        d["chosen"]: next(c for c in d["candidates"] if c["name"] == d["chosen"])["last_block"]["value"]
-        for d in (followed, blind)
-    }
-    assert "+" in followed["chosen"]
-    assert error[followed["chosen"]] < 0.5 * error[blind["chosen"]]
+    error = [next(c for c in d["candidates"] if c["name"] == d["chosen"])["last_block"]["value"] for d in (followed, blind)]
+    assert error[0] < 0.5 * error[1]
     assert abs(followed["interval"]["coverage"] - 0.9) < 0.04
     assert blind["drift"]["matters"] or "drift" in blind["interval"]["text_en"]

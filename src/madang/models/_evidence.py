@@ -18,7 +18,7 @@ from madang.models._protocol import Protocol
 from madang.models._setting import Setting
 from madang.models._span import Span
 from madang.models._verdict import Alarms, Evidence, make_verdict
-from madang.models._wording import plain, rows_of, with_unit
+from madang.models._wording import decimals_of, plain, rows_of, with_unit
 from madang.models._words import CandidateResult, Cause, Drift, LeakFinding, Score, StudyRequest, Verdict, Worth
 from madang.models._worth import estimate_worth
 from madang.plant import Bilingual, Kind, Role
@@ -204,8 +204,11 @@ def _worst(found: Findings) -> Bilingual | None:
     unit = found.judge.metric.unit
     for limit, part, ko, en in ((high, guess > high, "클", "above"), (low, guess < low, "작을", "below")):
         if part.sum() >= 20 and float(error[part].mean()) >= 1.3 * float(error.mean()):
-            at = [with_unit(plain(float(f"{limit:.2g}")), unit, lang) for lang in ("ko", "en")]
-            return Bilingual(f"예측이 {at[0]}보다 {ko} 때", f"when the prediction is {en} {at[1]}")
+            shown = plain(float(f"{limit:.2g}"), decimals_of(float(limit), float(limit), float(limit)))
+            return Bilingual(
+                f"예측이 {with_unit(shown, unit, 'ko')}보다 {ko} 때",
+                f"when the prediction is {en} {with_unit(shown, unit, 'en')}",
+            )
     return None
 
 

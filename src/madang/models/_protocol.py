@@ -62,7 +62,7 @@ def forward(
     # A gap never eats more than a fifth of what there is to learn from.
     gap = min(gap, begin // 5)
     learn_end = max(1, begin - gap)
-    first = max(1, int(learn_end * 0.4))
+    first = max(1, int(learn_end * 0.5))
     edges = np.linspace(first, learn_end, folds + 1).round().astype(np.int64)
     made = []
     for start, end in itertools.pairwise(edges):
@@ -100,7 +100,7 @@ def grouped_forward(
     else:
         late = {int(g) for g in group[order[boundary:]]}
         begin = next((r for r, g in enumerate(in_turn) if g in late), len(in_turn))
-    edges = np.unique(np.linspace(max(1, int(begin * 0.4)), begin, folds + 1).round().astype(np.int64))
+    edges = np.unique(np.linspace(max(1, int(begin * 0.5)), begin, folds + 1).round().astype(np.int64))
     made = []
     for start, end in itertools.pairwise(edges):
         test_places = np.flatnonzero((rank_of >= start) & (rank_of < end))

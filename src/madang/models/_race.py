@@ -29,6 +29,8 @@ from madang.models._recipes import Recipes
 from madang.models._setting import Setting
 from madang.models._words import Family
 
+FOLD_ROWS = 25_000
+"""Rows learned from in a fold at most, taken evenly: enough to rank the candidates."""
 TAIL = 3_000
 """Learned rows whose residuals start a feedback."""
 
@@ -134,6 +136,7 @@ def _trees(rows: int, features: int, budget: float, *, absolute: bool, classes: 
     """
     most_rows = int(np.clip(budget / 60.0 * 4e6 / max(features, 1), 3_000, 1_000_000))
     used = min(rows, most_rows)
+    features = max(features, 1)
     seconds = (5.5e-5 * features + 4e-9 * used * features) * (classes if classes > 2 else 1)
     full_rounds = int(np.clip(budget * 0.45 / ((7.3 if refit else 4.7) * seconds), 60, 1200))
     quick_rounds = int(np.clip(budget * 0.16 / (7.7 * seconds), 40, 400))
@@ -207,7 +210,10 @@ def _fit_base(
     begun = time.perf_counter()
     matrix = arena.matrix(spec.recipe)
     learner = spec.make(full)
-    learner.fit(matrix[train], arena.target[train], len(arena.setting.classes), arena.setting.ordered, seed)
+    learn = train
+    if not full and len(train) > FOLD_ROWS:
+        learn = train[np.linspace(0, len(train) - 1, FOLD_ROWS).round().astype(np.int64)]
+    learner.fit(matrix[learn], arena.target[learn], len(arena.setting.classes), arena.setting.ordered, seed)
     guess = learner.predict(matrix[test])
     run.learners[spec.name.split("+", maxsplit=1)[0]] = learner
     tail = train[-TAIL:] if arena.setting.timing is not None and arena.setting.timing.returns else train[:0]

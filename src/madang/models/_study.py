@@ -100,14 +100,13 @@ def study(
     request, family = _family(reads, request)
     raw = _assembled(reads, request)
     frame, setting = settle(raw, request, family)
-    order = None
     by_time = setting.timing is not None and setting.timing.timed
-    order = order_test(frame, setting, request.seed)
-    if setting.ordered and not by_time and order.sorted and request.order is None and request.train_rows is None:
+    order = None if by_time else order_test(frame, setting, request.seed)
+    if order is not None and setting.ordered and order.sorted and request.order is None and request.train_rows is None:
         # Rows that were sorted by their result are in no order of making.
         setting = replace(setting, timing=None, order_reason=order.evidence)
     frame = assign_availability(frame, setting.target, setting.task)
-    protocol = protocol_of(frame, setting, request, order.evidence if not setting.ordered else None)
+    protocol = protocol_of(frame, setting, request, order.evidence if order is not None and not setting.ordered else None)
     tell(Bilingual("새는 정보가 있는지 보고 있어요", "Looking for leaks"), 0.06)
     learn = np.sort(protocol.final.train)
     leaks = leaks_of(frame, setting, learn, horizon_rows=_horizon_rows(setting), seed=request.seed)
