@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from madang.models._causes import find_causes, look_at
+from madang.errors import Json
+from madang.models._causes import find_causes, look_at, what_predicts
 from madang.models._frame import FloatArray, Frame, Series
 
 
@@ -86,6 +90,10 @@ def test_a_cause_with_two_good_sides_points_both_ways() -> None:
     frame = _frame({"x": x, "z": random.standard_normal(800), "y": (x - x.mean()) ** 2 + random.standard_normal(800)})
     (cause,) = find_causes(frame, "y", "regression", ["x", "z"], train=np.arange(640), seed=0)
     assert (cause.column, cause.direction) == ("x", "both")
+    # Two standard deviations away from the mean the result stands four higher.
+    assert cause.facts["step"] == 2.0
+    assert 3.4 < float(str(cause.facts["change"])) < 4.6
+    assert "x만 평균보다 2 높인 것, 2 낮춘 것과 평균에 맞춘 것" in cause.prove.ko
 
 
 def test_a_category_that_acts_is_named_with_its_value() -> None:
@@ -141,6 +149,91 @@ def test_the_same_seed_gives_the_same_causes_and_shares_add_up_to_one_at_most() 
     one, other = (find_causes(frame, "y", "regression", columns, train=np.arange(720), seed=5) for _ in range(2))
     assert one == other
     assert 0.99 <= sum(c.share for c in one) <= 1.0 + 1e-9
+
+
+def test_what_comes_with_the_result_or_after_it_is_never_a_cause() -> None:
+    random = np.random.default_rng(6)
+    x = random.standard_normal((900, 3))
+    frame = _frame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": x.sum(axis=1)})
+    known = {"a": "with_target", "b": "after_result", "c": "before"}
+    for name, when in known.items():
+        frame = frame.with_series(replace(frame[name], available=when))  # type: ignore[arg-type]
+    train = np.arange(720)
+    assert [c.column for c in find_causes(frame, "y", "regression", ["a", "b", "c"], train=train, seed=0)] == ["c"]
+    assert find_causes(frame, "y", "regression", ["a", "b", "c"], train=train, seed=0, barred={"c"}) == ()
+
+
+def test_a_forecast_names_what_was_set_before_and_never_the_calendar_or_readings_of_the_same_instant() -> None:
+    random = np.random.default_rng(7)
+    x = random.standard_normal((900, 3))
+    frame = _frame({"reading": x[:, 0], "hour": x[:, 1], "plan": x[:, 2], "y": x.sum(axis=1)}, time=True)
+    frame = frame.with_series(
+        replace(frame["reading"], available="with_target"),
+        replace(frame["hour"], available="calendar"),
+        replace(frame["plan"], available="before"),
+    )
+    found = find_causes(frame, "y", "forecast", ["reading", "hour", "plan"], train=np.arange(720), seed=0)
+    assert [c.column for c in found] == ["plan"]
+
+
+def test_what_predicts_a_forecast_is_its_own_past_and_the_clock_where_they_do() -> None:
+    random = np.random.default_rng(9)
+    hours = np.arange(3_000)
+    y = 5 * np.sin(2 * np.pi * hours / 24) + random.standard_normal(3_000)
+    at = np.datetime64("2024-01-01", "us") + hours * np.timedelta64(3_600_000_000, "us")
+    frame = replace(_frame({"y": y}), time=at)
+    said = what_predicts(frame, "y", np.arange(2_400), 1)
+    assert said is not None
+    assert said.en == "the time of day and its own past values"
+    assert said.ko == "하루 중 시각과 자기 과거 값을"
+    assert (
+        what_predicts(replace(frame, series={"y": Series("y", random.standard_normal(3_000))}), "y", np.arange(2_400), 1)
+        is None
+    )
+
+
+def test_a_made_feature_is_told_in_words_and_its_own_tag_is_no_companion() -> None:
+    random = np.random.default_rng(10)
+    soak = 850 + 3 * random.standard_normal(900)
+    columns = {
+        "RHK1.T [유지 mean]": soak, "RHK1.T [승온 mean]": soak + 0.1 * random.standard_normal(900), "z": random.standard_normal(900),
+        "RHK1.U [유지 mean]": soak + 0.5 * random.standard_normal(900), "y": 4 * soak + random.standard_normal(900),
+    }  # fmt: skip
+    made: dict[str, Json] = {
+        name: {"column": name.split(" ")[0], "window": name.split("[")[1].split(" ")[0], "statistic": "mean", "table": "plc"}
+        for name in columns
+        if "[" in name
+    }
+    frame = _frame(columns).with_series(Series("RHK1.T [유지 mean]", soak, unit="Cel"), Series("y", columns["y"], unit="[ppm]"))
+    frame = replace(frame, facts={"rows_are": "lots", "features": made})
+    (cause,) = find_causes(frame, "y", "regression", [n for n in columns if n != "y"], train=np.arange(720), seed=0)
+    assert (cause.column, cause.lag) == ("RHK1.T", "mean over the soak (유지)")
+    assert cause.facts["lag_ko"] == "유지 구간 평균"
+    assert cause.facts["together_with"] == ["RHK1.U"]
+    assert "RHK1.T의 유지 구간 평균이 높은 로트일수록" in cause.evidence.ko
+    assert "Lots in which RHK1.T, mean over the soak (유지), was higher had higher y" in cause.evidence.en
+    assert "2 ℃" in cause.prove.ko
+    assert "ppm (95 % interval)" in cause.prove.en
+
+
+def test_causes_are_told_without_codes_of_units_zero_chances_or_lots_where_there_are_none() -> None:
+    random = np.random.default_rng(11)
+    x = random.standard_normal((900, 3))
+    lane = random.integers(0, 3, 900).astype(float)
+    frame = _frame({"line": x[:, 0], "bend": x[:, 1], "y": 2 * x[:, 0] + 2 * x[:, 1] ** 2 + 3 * (lane == 2) + 0.5 * x[:, 2]})
+    frame = frame.with_series(
+        replace(frame["line"], unit="Cel"), replace(frame["y"], unit="kW.h"), Series("lane", lane, ("left", "middle", "right"))
+    )
+    found = find_causes(frame, "y", "regression", ["line", "bend", "lane"], train=np.arange(720), seed=0)
+    assert {c.direction for c in found} == {"up", "both", "category"}
+    for cause in found:
+        for text in (cause.evidence, cause.prove, cause.refute):
+            for shown in (text.ko, text.en):
+                assert not re.search(r"kW\.h|Cel|p ?= ?0\.000|\(s\)|\blots?\b|로트|\d%|은\(는\)|이\(가\)|만\(만\)", shown), (
+                    shown
+                )
+        assert "p < 0.005" in cause.evidence.en
+        assert "95 %" in cause.prove.en or cause.direction == "both"
 
 
 @pytest.mark.parametrize("rows", [0, 1, 30, 59])

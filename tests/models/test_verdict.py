@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madang.models._verdict import SIMPLE, Evidence, Protocol, best_simple, confidence_of, make_verdict, with_particle
+from madang.models._verdict import SIMPLE, Alarms, Evidence, Protocol, best_simple, confidence_of, make_verdict
+from madang.models._wording import LOTS, RECORDS, measured, plain, with_particle
 from madang.models._words import CandidateResult, Cause, Drift, Family, LeakFinding, Metric, Score
 from madang.plant import Bilingual, Kind
 
@@ -48,13 +49,14 @@ def test_a_model_that_beats_the_simple_ways_is_used_with_high_confidence() -> No
     verdict = make_verdict(_evidence())
     assert (verdict.code, verdict.confidence) == ("use_model", "high")
     assert "전력사용량" in verdict.sentence.ko
-    assert "1000 rows" in verdict.sentence.en
+    assert "1,000 records" in verdict.sentence.en
+    assert "1,000행" in verdict.sentence.ko
 
 
 def test_taking_the_last_value_is_enough_where_the_model_gains_nothing() -> None:
     verdict = make_verdict(_evidence(trees=1.95, persistence=2.0))
     assert verdict.code == "use_simple_rule"
-    assert verdict.rule == "taking the last value"
+    assert verdict.rule == "taking the last known value"
 
 
 def test_a_limit_is_enough_where_the_model_gains_nothing() -> None:
@@ -78,13 +80,22 @@ def test_the_same_time_last_week_is_enough_where_it_was_chosen_itself() -> None:
 
 
 def test_nothing_better_than_a_constant_cannot_be_answered_and_says_what_to_measure() -> None:
-    verdict = make_verdict(_evidence(trees=3.95, persistence=4.5, constant=4.0))
+    measured = replace(_evidence(trees=3.95, persistence=4.5, constant=4.0), task="regression")
+    verdict = make_verdict(measured)
     assert verdict.code == "not_answerable"
     assert "twice" in verdict.next.en
     assert "두 번" in verdict.next.ko
     assert "temperature" in verdict.next.en
-    warm = make_verdict(replace(_evidence(trees=3.95, persistence=4.5), kinds=frozenset({Kind.TEMPERATURE}), has_lot=True))
+    warm = make_verdict(replace(measured, kinds=frozenset({Kind.TEMPERATURE}), has_lot=True))
     assert "temperature" not in warm.next.en
+
+
+def test_a_forecast_without_an_answer_asks_for_plans_and_not_for_samples() -> None:
+    verdict = make_verdict(_evidence(trees=3.95, persistence=4.5, constant=4.0))
+    assert verdict.code == "not_answerable"
+    assert "plan" in verdict.next.en
+    assert "생산 계획" in verdict.next.ko
+    assert "samples" not in verdict.next.en
 
 
 def test_with_few_rows_nothing_is_judged() -> None:
@@ -133,7 +144,52 @@ def test_a_shuffled_protocol_says_that_nothing_is_known_about_next_month() -> No
 
 def test_the_first_cause_is_the_next_step() -> None:
     cause = Cause("soak", None, "up", 0.5, TEXT, Bilingual(ko="다섯 로트를 돌려요.", en="Run five lots."), TEXT)
-    assert "Run five lots." in make_verdict(replace(_evidence(), causes=(cause,))).next.en
+    lots = replace(_evidence(), task="regression", rows=LOTS, causes=(cause,))
+    assert "Run five lots." in make_verdict(lots).next.en
+
+
+def test_a_forecast_is_tried_beside_the_simple_way_whatever_was_named_as_a_cause() -> None:
+    cause = Cause("power", None, "up", 0.5, TEXT, Bilingual(ko="다섯 로트를 돌려요.", en="Run five lots."), TEXT)
+    ahead = Bilingual("15분", "15 min")
+    evidence = replace(
+        _evidence(), causes=(cause,), horizon=ahead, last_days=73.0, predicts=Bilingual("요일을", "the day of week")
+    )
+    verdict = make_verdict(evidence)
+    assert "4 weeks" in verdict.next.en
+    assert "4주" in verdict.next.ko
+    assert "taking the last known value" in verdict.next.en
+    assert "15 min ahead from the day of week" in verdict.sentence.en
+    assert "요일을 보고 15분 앞까지" in verdict.sentence.ko
+    assert "the last 73 days (1,000 records)" in verdict.sentence.en
+    assert "lot" not in verdict.next.en.lower().split()
+
+
+def test_a_model_of_two_classes_says_what_it_finds_at_which_false_alarms() -> None:
+    alarms = Alarms(61, Score(0.87, 0.78, 0.94), 0.05, "1")
+    verdict = make_verdict(replace(_classes(0.9, 0.05, "pr_auc", 0.08), target="Machine failure", alarms=alarms))
+    assert verdict.code == "use_model"
+    assert "53 of 61 cases of Machine failure (95 % interval 48 to 57)" in verdict.sentence.en
+    assert "no more than 5 false alarms per 100" in verdict.sentence.en
+    assert "61건 가운데 53건(95 % 구간 48 ~ 57건)" in verdict.sentence.ko
+    assert "PR AUC" in verdict.sentence.ko
+
+
+def test_a_model_that_gains_little_over_the_simple_way_is_not_sure() -> None:
+    surely = _evidence(trees=1.0, persistence=2.0, half=0.05)
+    assert make_verdict(surely).confidence == "high"
+    little = _evidence(trees=1.85, persistence=2.0, half=0.05)
+    assert (make_verdict(little).code, make_verdict(little).confidence) == ("use_model", "medium")
+    maybe = replace(surely, gain=Score(1.0, 0.05, 1.9))
+    assert make_verdict(maybe).confidence == "medium"
+
+
+def test_a_rule_is_told_with_signs_of_units_in_both_languages_and_without_shares() -> None:
+    text = "if 온도 > 800 and 수분 <= 3: 12.1 [ppm] (83%)\nelse: 8 [ppm]"
+    evidence = replace(_evidence(trees=1.95), unit="[ppm]", rule=Bilingual(text, text))
+    limit = _candidate("one limit", "rules", 1.96, 0.2)
+    verdict = make_verdict(replace(evidence, candidates=(evidence.candidates[0], limit, evidence.candidates[2])))
+    assert "온도 > 800 그리고 수분 ≤ 3이면 12.1 ppm; 그 밖에는 8 ppm" in verdict.sentence.ko
+    assert verdict.rule == "if 온도 > 800 and 수분 ≤ 3: 12.1 ppm; else: 8 ppm"
 
 
 def test_drift_that_matters_lowers_the_confidence_and_names_the_column() -> None:
@@ -159,8 +215,9 @@ _families: st.SearchStrategy[Family] = st.sampled_from(
 @st.composite
 def _any_evidence(draw: st.DrawFn) -> Evidence:
     better = draw(st.sampled_from(["lower", "higher"]))
+    unit = draw(st.sampled_from(["[ppm]", "kW.h", "Cel", "m3/h", "um", None]))
     metric = (
-        Metric("mae", "um", "lower")
+        Metric("mae", unit, "lower")
         if better == "lower"
         else Metric(draw(st.sampled_from(["f1", "pr_auc", "roc_auc"])), None, "higher")
     )
@@ -172,11 +229,13 @@ def _any_evidence(draw: st.DrawFn) -> Evidence:
     protocol: Protocol = draw(st.sampled_from(["forward", "grouped", "shuffled"]))
     gain = draw(st.one_of(st.none(), st.builds(lambda v, h: Score(v, v - h, v + h), st.floats(-0.5, 0.5), st.floats(0, 0.3))))
     return Evidence(
-        task="regression" if better == "lower" else "classification", target=draw(st.sampled_from(["y", "수율", "온도"])), metric=metric,
+        task=draw(st.sampled_from(["regression", "forecast"])) if better == "lower" else "classification", target=draw(st.sampled_from(["y", "수율", "온도"])), metric=metric,
         candidates=tuple(candidates), chosen=draw(st.sampled_from([c.name for c in candidates])), protocol=protocol,
         rows_train=draw(st.sampled_from([10, 100, 1_000])), rows_last=draw(st.sampled_from([5, 30, 100, 500])), gain=gain,
         coverage=draw(st.one_of(st.none(), st.floats(0, 1))), nominal=0.9,
-        drift=Drift(found=matters, columns=("a",) if matters else (), matters=matters, text=TEXT),
+        drift=Drift(found=matters, columns=("a",) if matters else (), matters=matters, text=TEXT), unit=metric.unit,
+        rows=draw(st.sampled_from([LOTS, RECORDS])), last_days=draw(st.sampled_from([None, 0.5, 55.0, 300.0])),
+        alarms=draw(st.sampled_from([None, Alarms(20, Score(0.5, 0.3, 0.7), 0.05, "NG")])) if better == "higher" else None,
     )  # fmt: skip
 
 
@@ -219,8 +278,61 @@ def test_every_verdict_speaks_both_languages_and_never_shows_a_bare_percentage(e
         assert re.search("[가-힣]", text.ko)
         assert not re.search("[가-힣]", text.en.replace(evidence.target, ""))
         assert text.en
-    for shown in (verdict.sentence.ko, verdict.sentence.en):
-        # A percentage in the sentence is only ever the level of an interval, right before its ends.
-        assert all(re.match(r"\d+%: -?[\d.e+-]+ ~ ", shown[m.start() :]) for m in re.finditer(r"\d+%", shown))
+    for shown, level in (
+        (verdict.sentence.ko, r"\(95 % 구간 [−\d.,]+ ~ [−\d.,]+건?\)"), (verdict.sentence.en, r"\(95 % interval [−\d.,]+ to [−\d.,]+\)"),
+    ):  # fmt: skip
+        # A percentage in the sentence is only ever the level of an interval, with both of its ends to equal digits.
+        assert len(re.findall("%", shown)) == len(re.findall(level, shown))
+        for low, high in re.findall(r"([−\d.,]+) (?:~|to) ([−\d.,]+)", shown):
+            assert len(low.partition(".")[2]) == len(high.partition(".")[2])
     if verdict.code == "use_simple_rule":
         assert verdict.rule
+
+
+_CODES = re.compile(r"\[ppm\]|kW\.h|\bCel\b|m3/h|\bum\b|trees|linear_|seasonal_|pls|spc_|c\d\b|p=|\(s\)|\brow\(|None|\bnan\b")
+
+
+@given(evidence=_any_evidence())
+def test_no_sentence_shows_codes_of_units_or_names_of_the_program(evidence: Evidence) -> None:
+    verdict = make_verdict(evidence)
+    for text in (verdict.sentence, verdict.next):
+        assert not _CODES.search(text.ko), text.ko
+        assert not _CODES.search(text.en), text.en
+        assert "(로도)" not in text.ko
+        assert ")(" not in text.ko
+        if evidence.target in ("수율", "온도"):
+            assert not re.search(r"(은\(는\)|을\(를\)|이\(가\))", text.ko), text.ko
+
+
+@given(evidence=_any_evidence())
+def test_a_figure_comes_with_its_metric_its_set_and_its_interval(evidence: Evidence) -> None:
+    verdict = make_verdict(evidence)
+    if verdict.code == "collect_data":
+        return
+    named = {"mae": "MAE", "f1": "F1", "pr_auc": "PR AUC", "roc_auc": "ROC AUC"}[evidence.metric.name]
+    for text, interval, unused in (
+        (verdict.sentence.ko, "95 % 구간", "한 번도 쓰지 않은"), (verdict.sentence.en, "95 % interval", "never used before"),
+    ):  # fmt: skip
+        assert named in text
+        assert interval in text
+        assert unused in text
+        assert f"{evidence.rows_last:,}" in text
+
+
+@given(evidence=_any_evidence())
+def test_lots_are_spoken_of_only_where_rows_are_lots(evidence: Evidence) -> None:
+    verdict = make_verdict(replace(evidence, rows=RECORDS))
+    for text in (verdict.sentence, verdict.next):
+        assert not re.search(r"\blots?\b", text.en), text.en
+        assert "로트" not in text.ko.replace("원료 로트", ""), text.ko
+    if make_verdict(replace(evidence, rows=LOTS)).code != "collect_data":
+        assert "로트" in make_verdict(replace(evidence, rows=LOTS)).sentence.ko
+
+
+@given(value=st.floats(-1e6, 1e6), half=st.floats(1e-6, 1e5))
+def test_both_ends_of_an_interval_bear_the_digits_of_the_value(value: float, half: float) -> None:
+    text = measured(Score(value, value - half, value + half), "kW.h").en
+    numbers = re.findall(r"−?[\d,]+(?:\.\d+)?(?= kWh| to |\))", text)
+    assert len(numbers) == 3
+    assert len({len(n.partition(".")[2]) for n in numbers}) == 1
+    assert plain(-0.0, 2) == "0.00"

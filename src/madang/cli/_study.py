@@ -158,30 +158,58 @@ def run_study(face: Face, paths: Sequence[Path], arguments: StudyArguments, *, z
 
 
 def show_verdict(face: Face, document: Mapping[str, Any]) -> None:
-    """Say the verdict, how sure it is, what it rests on and the next step."""
+    """Say the verdict, how sure it is, what it rests on, what to check by hand, what it is worth, and the next step."""
     verdict = document["verdict"]
     sure = {"high": Bilingual("높음", "high"), "medium": Bilingual("보통", "medium"), "low": Bilingual("낮음", "low")}
     confidence = sure[verdict["confidence"]]
     face.say("", face.text(verdict["sentence_ko"], verdict["sentence_en"]))
     face.say(Bilingual(f"확신: {confidence.ko}", f"Confidence: {confidence.en}"))
-    for number, cause in enumerate(document["causes"][:3], start=1):
+    causes = document["causes"][:3]
+    if causes:
+        face.say("", Bilingual("원인으로 보이는 것:", "What seems to drive it:"))
+    for number, cause in enumerate(causes, start=1):
+        lag = face.text(cause["facts"].get("lag_ko", ""), cause["facts"].get("lag_en", ""))
         face.say(
-            f"  {number}. {cause['column']}"
-            + (f" ({cause['lag']})" if cause.get("lag") else "")
-            + ": "
-            + face.text(cause["evidence_ko"], cause["evidence_en"])
+            f"  {number}. {cause['column']}{f' ({lag})' if lag else ''}",
+            f"     {face.text(cause['evidence_ko'], cause['evidence_en'])}",
         )
+    drift = document.get("drift") or {}
+    if drift.get("matters"):
+        face.say("", face.text(drift["text_ko"], drift["text_en"]))
+    by_hand = [named for named in (_place(face, row) for row in document.get("look_at", ())[:3]) if named]
+    if by_hand:
+        listed = ", ".join(by_hand)
+        face.say("", Bilingual(f"손으로 확인할 것: {listed}", f"Check by hand: {listed}"))
     worth = document.get("worth")
     if worth:
-        face.say(
-            Bilingual(
-                f"값어치(1년): {worth['p10']:,.0f} ~ {worth['p90']:,.0f} {worth['currency']}, 가운데 {worth['p50']:,.0f};"
-                f" 24개월 안에 회수할 확률 {worth['payback_24m']:.2f}",
-                f"Worth a year: {worth['p10']:,.0f} to {worth['p90']:,.0f} {worth['currency']}, middle {worth['p50']:,.0f};"
-                f" probability of payback within 24 months {worth['payback_24m']:.2f}",
-            )
-        )
-    face.say(f"→ {face.text(verdict['next_ko'], verdict['next_en'])}")
+        face.say("", _worth(worth))
+    face.say("", face.text(f"다음 할 일: {verdict['next_ko']}", f"Next step: {verdict['next_en']}"))
+
+
+def _place(face: Face, row: Mapping[str, Any]) -> str:
+    """Name a lot, a time or a record that a person should look at."""
+    from madang.console import Formats
+
+    if row.get("group"):
+        return str(row["group"])
+    if row.get("time"):
+        return Formats("ko" if face.language == "ko" else "en").instant(row["time"])
+    return face.text(f"{row['row']:,}행", f"record {row['row']:,}") if row.get("row") else ""
+
+
+def _worth(worth: Mapping[str, Any]) -> Bilingual:
+    from madang.console import Formats
+
+    def money(lang: Literal["ko", "en"], part: str) -> str:
+        return Formats(lang).money(worth[part], worth["currency"])
+
+    back = f"{worth['payback_24m']:.2f}"
+    return Bilingual(
+        f"1년 값어치(주신 범위에서): 가운데 {money('ko', 'p50')}, 열에 여덟은 {money('ko', 'p10')} ~ {money('ko', 'p90')}."
+        f" 24개월 안에 회수할 확률은 {back}이에요.",
+        f"Worth a year (from the ranges given): middle {money('en', 'p50')}, eight times in ten {money('en', 'p10')} to"
+        f" {money('en', 'p90')}. The probability of payback within 24 months is {back}.",
+    )
 
 
 def run_predict(face: Face, name: str, paths: Sequence[Path], *, out: Path, boxes: Path | None) -> None:

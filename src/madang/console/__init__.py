@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from madang.console._format import Formats
 from madang.console._report import report_html
 
 if TYPE_CHECKING:
     from madang.console._console import Console
 
-__all__ = ["Console", "report_html"]
+__all__ = ["Console", "Formats", "report_html"]
 
 
 def __getattr__(name: str) -> object:

@@ -10,9 +10,8 @@ in the last part, which the search did not see.
 from __future__ import annotations
 
 import math
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final, Literal
@@ -21,8 +20,21 @@ import numpy as np
 
 from madang.errors import Json
 from madang.models._frame import FloatArray, Frame, IntArray, Series, Task
+from madang.models._wording import (
+    LOTS,
+    RowWords,
+    base_of,
+    chance,
+    column_name,
+    decimals_of,
+    plain,
+    rows_of,
+    symbol,
+    with_particle,
+    with_unit,
+)
 from madang.models._words import Cause
-from madang.plant import Bilingual
+from madang.plant import Bilingual, Role
 
 _MOST_ROWS: Final = 20_000
 _MOST_CAUSES: Final = 3
@@ -36,6 +48,10 @@ _TWIN: Final = 0.8
 """Correlation from which two columns are told together, as proxies of one another."""
 _LEAST: Final = 0.01
 """Share of the target's variation below which a cause is not worth naming."""
+_TELLS: Final = 0.1
+"""Share of the target's variation from which its own past or the calendar is said to predict it."""
+_UNSEEN: Final = 30
+"""Rows that the held part needs before anything is said of it."""
 
 
 @dataclass
@@ -68,6 +84,7 @@ def find_causes(
     train: IntArray,
     seed: int,
     budget_seconds: float = 10.0,
+    barred: Collection[str] = (),
 ) -> tuple[Cause, ...]:
     """Name up to three believed causes of the target, strongest first; none where nothing holds.
 
@@ -79,6 +96,11 @@ def find_causes(
         train: Rows that may be seen, rising.
         seed: Of the bootstrap.
         budget_seconds: Time after which no further step is begun.
+        barred: Columns that a leak was found at: consequences are nobody's causes.
+
+    Returns:
+        Causes that somebody could act on. What comes with the target or after it is never one; a forecast names only what is set
+        or planned before (its own past and the calendar predict, but cause nothing; see `what_predicts`).
 
     Source:
         Maximum over columns as null: Westfall and Young (1993), Resampling-based multiple testing. Freed from earlier
@@ -90,7 +112,8 @@ def find_causes(
     if len(rows) < 60:
         return ()
     outcomes = _outcomes(frame[target], rows, task)
-    terms = [t for name in columns if name in frame.series and name != target for t in _terms(frame[name], rows)]
+    offered = [n for n in columns if n in frame.series and n != target and n not in barred and _may_cause(frame[n], task)]
+    terms = [t for name in offered for t in _terms(frame[name], rows)]
     if not outcomes or not terms:
         return ()
     reach = _reach(frame, rows, task)
@@ -98,16 +121,72 @@ def find_causes(
     found: list[_Found] = []
     for y in outcomes:
         for one in _search(terms, y[:seen], reach, started + budget_seconds):
-            if all(_base(one.term.name) != _base(f.term.name) for f in found):
+            if all(base_of(frame, one.term.name) != base_of(frame, f.term.name) for f in found):
                 found.append(one)
     y = outcomes[0]
     held = [f for f in found if _holds(f, found, y, seen)]
     if not held:
         return ()
-    ranked = _ranked(held, terms, y, reach)
+    ranked = _ranked(frame, held, terms, y)
     generator = np.random.default_rng(seed)
     told = [_told(frame, target, rows, one, share, held, y, generator) for one, share in ranked if share > 0]
     return tuple(told[:_MOST_CAUSES])
+
+
+def _may_cause(series: Series, task: Task) -> bool:
+    """Whether a column can be a cause by the time it is known."""
+    if series.available in ("with_target", "after_result", "past_only") or series.role in (Role.TIME, Role.IDENTIFIER):
+        return False
+    return task != "forecast" or series.available == "before"
+
+
+def what_predicts(frame: Frame, target: str, train: IntArray, ahead: int) -> Bilingual | None:
+    """Say from what a forecast mostly lives: the target's own past, the time of day, the day of week.
+
+    Each is named from a tenth of the target's variation over the training rows (squared correlation with the last value known in
+    time; correlation ratio over hours and over weekdays), strongest first. None when none reaches it.
+
+    Args:
+        frame: Rows in the order of their source.
+        target: Column asked for.
+        train: Rows that may be seen, rising.
+        ahead: How many rows before its own a forecast is issued, at least 1.
+    """
+    y = frame[target].values[train]
+    known = np.isfinite(y)
+    if known.sum() < 60 or float(np.std(y[known])) <= 0 or frame[target].categorical:
+        return None
+    found: list[tuple[float, Bilingual]] = []
+    now, before = y[ahead:], y[: len(y) - ahead]
+    both = np.isfinite(now) & np.isfinite(before)
+    if both.sum() >= 60 and float(np.std(now[both])) > 0 and float(np.std(before[both])) > 0:
+        found.append((float(np.corrcoef(now[both], before[both])[0, 1]) ** 2, Bilingual("자기 과거 값", "its own past values")))
+    if frame.time is not None:
+        at = frame.time[train]
+        usable = known & ~np.isnat(at)
+        hours = at[usable].astype("datetime64[h]").astype(np.int64)
+        days = float(np.ptp(hours)) / 24 if len(hours) else 0.0
+        if days >= 7 and len(np.unique(hours % 24)) > 3:
+            found.append((_ratio(y[usable], hours % 24), Bilingual("하루 중 시각", "the time of day")))
+        if days >= 28 and len(np.unique(hours // 24 % 7)) > 3:
+            found.append((_ratio(y[usable], hours // 24 % 7), Bilingual("요일", "the day of week")))
+    names = [name for share, name in sorted(found, key=lambda f: (-f[0], f[1].en)) if share >= _TELLS]
+    if not names:
+        return None
+    *first, last = names
+    joined = with_particle(", ".join(n.ko for n in first), "과", "와") + " " if first else ""
+    ko = joined + with_particle(last.ko, "을", "를")
+    en = f"{', '.join(n.en for n in first)} and {last.en}" if first else last.en
+    return Bilingual(ko, en)
+
+
+def _ratio(y: FloatArray, classes: IntArray) -> float:
+    """Share of the variation that the means of the classes carry (correlation ratio, Pearson 1905) [-]."""
+    _, place = np.unique(classes, return_inverse=True)
+    count = np.bincount(place)
+    means = np.bincount(place, weights=y) / count
+    total = float(np.sum((y - y.mean()) ** 2))
+    return float(np.sum(count * (means - y.mean()) ** 2)) / total if total > 0 else 0.0
 
 
 def _outcomes(target: Series, rows: IntArray, task: Task) -> list[FloatArray]:
@@ -288,15 +367,9 @@ def _partial(x: FloatArray, y: FloatArray, others: Sequence[FloatArray]) -> floa
     return 0.0 if size <= 0 else float(np.sum(rest[:, 0] * rest[:, 1])) / size
 
 
-def _base(name: str) -> str:
-    """The tag behind a feature: ``kiln_t3 mean over soak`` and ``kiln_t3 max`` are one."""
-    return re.split(r"\s|__|@", name.strip(), maxsplit=1)[0].lower()
-
-
-def _ranked(held: list[_Found], terms: Sequence[_Term], y: FloatArray, reach: int) -> list[tuple[_Found, float]]:
+def _ranked(frame: Frame, held: list[_Found], terms: Sequence[_Term], y: FloatArray) -> list[tuple[_Found, float]]:
     """Share of the explained variation of each cause, averaged over all orders of entry."""
     n = len(y)
-    del reach
     trend = _trend(n)
     kept = held[:6]
     parts = []
@@ -304,7 +377,7 @@ def _ranked(held: list[_Found], terms: Sequence[_Term], y: FloatArray, reach: in
         forms = [t for t in terms if t.name == one.term.name]
         parts.append(np.stack([_lagged(t.values, one.lag) for t in forms], axis=1))
         one.others = forms
-        one.twins = _twins(one, terms)
+        one.twins = _twins(frame, one, terms)
     rest = _free(y[:, None], trend)[:, 0]
     total = float(np.sum(rest**2))
     freed = [_free(p, trend) for p in parts]
@@ -332,18 +405,21 @@ def _ranked(held: list[_Found], terms: Sequence[_Term], y: FloatArray, reach: in
     return [(kept[k], shares[k] / whole) for k in order]
 
 
-def _twins(one: _Found, terms: Sequence[_Term]) -> tuple[str, ...]:
+def _twins(frame: Frame, one: _Found, terms: Sequence[_Term]) -> tuple[str, ...]:
+    """Tags that move with a cause so that nothing tells them apart; the same tag in another window is no other tag."""
+    own = base_of(frame, one.term.name)
     x = one.term.values - one.term.values.mean()
     size = float(np.sqrt(np.sum(x**2)))
     out: dict[str, float] = {}
     for term in terms:
-        if term.name == one.term.name or term.form == "bend":
+        base = base_of(frame, term.name)
+        if base == own or term.form == "bend":
             continue
         other = term.values - term.values.mean()
         length = float(np.sqrt(np.sum(other**2)))
         tie = 0.0 if length <= 0 or size <= 0 else abs(float(np.sum(x * other)) / size / length)
         if tie >= _TWIN:
-            out[term.name] = max(tie, out.get(term.name, 0.0))
+            out[base] = max(tie, out.get(base, 0.0))
     return tuple(sorted(out, key=lambda name: (-out[name], name)))
 
 
@@ -355,16 +431,14 @@ def _told(
     x = _lagged(one.term.values, one.lag)
     others = [_lagged(f.term.values, f.lag) for f in held if f is not one]
     slope, low, high = _slope(x, y, others, generator)
-    step = 1.0 if one.term.form == "class" else _round(float(np.std(one.term.values)))
-    change, least, most = (v * step for v in (slope, low, high))
+    step, steps = _step(frame[one.term.name], rows, one.term)
+    change, least, most = (v * steps for v in (slope, low, high))
     if least > most:
         least, most = most, least
-    series, wanted = frame[one.term.name], frame[target]
-    unit = f" {series.unit}" if series.unit else ""
+    wanted = frame[target]
     classes = wanted.categorical or set(np.unique(y)) <= {0.0, 1.0}
-    y_unit = "" if classes else (f" {wanted.unit}" if wanted.unit else "")
     noise = float(np.std(y - y.mean())) * math.sqrt(max(0.05, 1 - _partial(x, y, others) ** 2))
-    lots = int(np.clip(math.ceil(2 * (2.5 * noise / max(abs(change), 1e-12)) ** 2), 3, 500))
+    count = int(np.clip(math.ceil(2 * (2.5 * noise / max(abs(change), 1e-12)) ** 2), 3, 500))
     direction: Literal["up", "down", "both", "category"]
     if one.term.form == "class":
         direction = "category"
@@ -372,57 +446,171 @@ def _told(
         direction = "both"
     else:
         direction = "up" if slope > 0 else "down"
-    name, lag = one.term.name, _lag_text(frame, rows, one.lag)
-    blocks = [_partial(x[p], y[p], [o[p] for o in others]) for p in np.array_split(np.arange(len(y)), _BLOCKS)]
-    agreeing = sum(np.sign(b) == np.sign(one.tie) for b in blocks)
-    figure = f"{abs(one.tie):.2f}"
-    proxies_ko = f" 같이 움직여 구별되지 않는 열: {', '.join(one.twins[:3])}." if one.twins else ""
-    proxies_en = f" Moves together with, and is not told apart from: {', '.join(one.twins[:3])}." if one.twins else ""
-    evidence = Bilingual(
-        ko=f"다른 원인과 추세를 뺀 뒤의 상관 {figure}(학습 {len(y)}행, 이동 검정 p={one.p:.3f}), "
-        f"{len(blocks)}개 구간 중 {agreeing}개에서 같은 방향이고 보지 않은 뒷부분에서도 유지돼요.{proxies_ko}",
-        en=f"correlation {figure} after other causes and trends are taken out ({len(y)} training rows, shift test p={one.p:.3f}), "
-        f"the same sign in {agreeing} of {len(blocks)} blocks, and it holds in the later part that the search did not see.{proxies_en}",
-    )
-    span = f"{_number(least)} ~ {_number(most)}{y_unit}"
-    half = _number(abs(change) / 2) + y_unit
-    what_ko, what_en = _what(target, classes)
-    if one.term.form == "class":
-        do_ko, do_en = f"{name}={one.term.label}인 로트와 아닌 로트를", f"lots with {name} = {one.term.label} and lots without,"
-    elif one.term.form == "bend":
-        do_ko = f"{name}만 지금의 평균에서 양쪽으로 {_number(step)}{unit} 벗어난 로트를"
-        do_en = f"lots with only {name} moved {_number(step)}{unit} to either side of its mean"
-    else:
-        do_ko = f"{name}만 {_number(step)}{unit} 높인 로트와 그대로인 로트를"
-        do_en = f"lots with only {name} higher by {_number(step)}{unit} beside unchanged lots"
-    if one.term.form == "bend":
-        span = f"|{what_en}|"
-        prove = Bilingual(
-            ko=f"같은 원료 로트로 {do_ko} {lots}개씩 만들어 보세요. 양쪽 모두에서 {what_ko} 같은 방향으로 달라지면 원인이 맞아요.",
-            en=f"Make {lots} {do_en}, from the same raw lot. If {what_en} changes the same way on both sides, the cause is confirmed.",
-        )
-        refute = Bilingual(
-            ko=f"같은 시험에서 {what_ko} 어느 쪽에서도 달라지지 않거나 서로 반대로 움직이면 이 원인은 기각돼요.",
-            en=f"If in the same trial {what_en} changes on neither side, or in opposite ways, the cause is refuted.",
-        )
-    else:
-        prove = Bilingual(
-            ko=f"같은 원료 로트로 {do_ko} {lots}개씩 만들어 보세요. {what_ko} {span}만큼 달라지면 원인이 맞아요.",
-            en=f"Make {lots} {do_en} from the same raw lot. If {what_en} changes by {span}, the cause is confirmed.",
-        )
-        refute = Bilingual(
-            ko=f"같은 시험({lots}개씩)에서 차이가 {half}에 못 미치거나 방향이 반대면 이 원인은 기각돼요.",
-            en=f"If in that trial ({lots} lots each) the difference stays below {half} or has the other sign, the cause is refuted.",
-        )
+    name, delay = column_name(frame, one.term.name), _delay(frame, rows, one.lag)
+    said = _Said(
+        name.full, name.listed, delay, rows_of(frame), _result(wanted, y, classes), one.term.form, one.term.label,
+        Bilingual(*(with_unit(plain(step, max(0, -math.floor(math.log10(step)))), frame[one.term.name].unit, lang) for lang in ("ko", "en"))), slope > 0,
+    )  # fmt: skip
     facts: dict[str, Json] = {
-        "step": step, "change": change, "low": least, "high": most, "lots": lots, "p": one.p,
-        "together_with": list(one.twins), "lag_rows": one.lag, "correlation": one.tie,
+        "step": step, "change": change, "low": least, "high": most, "lots": count, "p": one.p,
+        "together_with": list(one.twins), "lag_rows": one.lag, "correlation": one.tie, "feature": one.term.name,
     }  # fmt: skip
-    return Cause(name, lag, direction, float(share), evidence, prove, refute, facts)
+    words = [w for w in (name.window, delay) if w is not None]
+    if words:
+        facts["lag_ko"], facts["lag_en"] = ", ".join(w.ko for w in words), ", ".join(w.en for w in words)
+    prove, refute = _trial(
+        said, count, _span(change, least, most, classes, wanted.unit), _span(change / 2, None, None, classes, wanted.unit)
+    )
+    return Cause(
+        name.base, ", ".join(w.en for w in words) or None, direction, float(share), _evidence(frame, said, one, others, x, y), prove,
+        refute, facts,
+    )  # fmt: skip
 
 
-def _what(target: str, classes: bool) -> tuple[str, str]:
-    return (f"{target}의 비율이", f"the share of {target}") if classes else (f"{target} 값이", target)
+@dataclass(frozen=True)
+class _Said:
+    """The words of one cause."""
+
+    full: Bilingual
+    listed: Bilingual
+    delay: Bilingual | None
+    rows: RowWords
+    result: Bilingual
+    """What follows: the value of the target, or how often a class occurs."""
+    form: Literal["line", "bend", "class"]
+    label: str
+    step: Bilingual
+    rises: bool
+    """Whether the result rises with the column (or away from its mean, or in the category)."""
+
+
+def _result(target: Series, y: FloatArray, classes: bool) -> Bilingual:
+    if not classes:
+        return Bilingual(f"‘{target.name}’ 값", target.name)
+    label = ""
+    if target.categories is not None:
+        known = target.values[np.isfinite(target.values)]
+        share = float(np.mean(y))
+        # The outcome is one class: the one whose share over all rows comes nearest.
+        nearest = min(range(len(target.categories)), key=lambda k: abs(float(np.mean(known == k)) - share))
+        label = target.categories[nearest]
+    if not label or label.strip().lower() in ("1", "1.0", "true", "yes", "y"):
+        return Bilingual(f"‘{target.name}’ 비율", f"the share of {target.name}")
+    return Bilingual(f"‘{target.name}’ 가운데 ‘{label}’ 비율", f"the share of {target.name} = {label}")
+
+
+def _evidence(frame: Frame, said: _Said, one: _Found, others: Sequence[FloatArray], x: FloatArray, y: FloatArray) -> Bilingual:
+    """A plain sentence first, the statistics in one bracket after it."""
+    blocks = [_partial(x[p], y[p], [o[p] for o in others]) for p in np.array_split(np.arange(len(y)), _BLOCKS)]
+    agreeing, n = int(sum(np.sign(b) == np.sign(one.tie) for b in blocks)), len(blocks)
+    timed = frame.time is not None
+    more_ko, more_en = ("컸어요", "higher") if said.rises else ("작았어요", "lower")
+    rows, result = said.rows, said.result
+    shift_ko = f" {said.delay.ko} 앞선" if said.delay else ""
+    shift_en = f" {said.delay.en} before" if said.delay else ""
+    subject = with_particle(result.ko, "이", "가")
+    # A tag in Latin letters has no last sound that could choose the particle: the word for value takes it.
+    tag = f"{said.full.ko} 값이" if said.full.ko == said.full.en else with_particle(said.full.ko, "이", "가")
+    if said.form == "class":
+        ko = f"{said.listed.ko} = {said.label}인 {with_particle(rows.ko, '은', '는')} 다른 {rows.ko}보다 {subject} {more_ko}"
+        en = f"{rows.en.capitalize()} with {said.listed.en} = {said.label}{shift_en} had {more_en} {result.en} than the others"
+    elif said.form == "bend":
+        ko = f"{tag} 평균에서 어느 쪽으로든 멀어진 {rows.ko}일수록 {subject} {more_ko}"
+        en = f"{rows.en.capitalize()} in which {said.full.en} lay far from its mean on either side{shift_en} had {more_en} {result.en}"
+    else:
+        ko = f"{tag} 높은 {rows.ko}일수록 {subject} {more_ko}"
+        en = f"{rows.en.capitalize()} in which {said.full.en} was higher{shift_en} had {more_en} {result.en}"
+    if shift_ko:
+        ko = ko.replace(said.full.ko, f"{shift_ko.strip()} {said.full.ko}", 1)
+    parts_ko, parts_en = ("기간", "periods") if timed else ("부분", "parts")
+    ko += f". {n}개 {parts_ko} 모두에서 그랬" if agreeing == n else f". {n}개 {parts_ko} 가운데 {agreeing}개에서 그랬"
+    en += f", in all {n} {parts_en}" if agreeing == n else f", in {agreeing} of {n} {parts_en}"
+    if len(y) - int(len(y) * (1 - _HELD)) >= _UNSEEN:
+        ko += f"고, 찾을 때 보지 않은 {'뒷부분' if timed else '부분'}에서도 그랬어요"
+        en += f", and again in the {'later ' if timed else ''}part that the search had not seen"
+    else:
+        ko += "어요"
+    figure = f"{abs(one.tie):.2f}"
+    counted = rows.counted(len(y))
+    ko += f" (다른 원인과 추세를 뺀 상관 {figure}, {counted.ko}, {chance(one.p)})."
+    en += f" (correlation {figure} after other causes and trends are taken out, {counted.en}, {chance(one.p)})."
+    if one.twins:
+        named = ", ".join(one.twins[:2])
+        ko += f" 같이 움직여 따로 가를 수 없는 태그: {named}."
+        en += f" Not to be told apart, because they move together: {named}."
+    return Bilingual(ko, en)
+
+
+def _trial(said: _Said, count: int, span: Bilingual, half: Bilingual) -> tuple[Bilingual, Bilingual]:
+    """What to do, what proves the cause and what refutes it."""
+    result = said.result
+    subject = with_particle(result.ko, "이", "가")
+    before_ko = f" {said.delay.ko} 뒤의 결과를 보세요." if said.delay else ""
+    before_en = f" Look at the result {said.delay.en} later." if said.delay else ""
+    column = f"{said.full.ko}만"
+    if said.form == "class":
+        ko_one, ko_two = f"{said.listed.ko} = {said.label}인 것", "아닌 것"
+        en_one, en_two = f"with {said.listed.en} = {said.label}", "without"
+    elif said.form == "bend":
+        ko_one, ko_two = f"{column} 평균보다 {said.step.ko} 높인 것, {said.step.ko} 낮춘 것", "평균에 맞춘 것"
+        en_one, en_two = (
+            f"with only {said.full.en} {said.step.en} above its mean, as many {said.step.en} below it",
+            "at its mean",
+        )
+    else:
+        ko_one, ko_two = f"{column} {said.step.ko} 높인 것", "그대로 둔 것"
+        en_one, en_two = f"with only {said.full.en} higher by {said.step.en}", "unchanged"
+    if said.rows is LOTS:
+        ko = f"같은 원료로 {with_particle(ko_one, '과', '와')} {with_particle(ko_two, '을', '를')} {count:,}로트씩 만들어 보세요."
+        en = f"From the same raw material make {count:,} lots {en_one} and {count:,} {en_two}."
+    else:
+        ko = (
+            f"나머지 조건이 같을 때 {with_particle(ko_one, '과', '와')} {with_particle(ko_two, '을', '를')} {count:,}행씩 모아 비교하세요."
+            " 일부러 바꿀 수 없는 값이면 새 기록에서 그런 행을 고르세요."
+        )
+        en = (
+            f"With all else alike, compare {count:,} records {en_one} and {count:,} {en_two}; where it cannot be set on purpose, "
+            "pick such records from new data."
+        )
+    if said.form == "bend":
+        more_ko, more_en = ("커지면", "rises") if said.rises else ("작아지면", "falls")
+        return (
+            Bilingual(
+                f"{ko}{before_ko} 양쪽 모두에서 {subject} {more_ko} 원인이 맞아요.",
+                f"{en}{before_en} If {result.en} {more_en} on both sides, the cause is confirmed.",
+            ),
+            Bilingual(
+                f"같은 비교({count:,}{'로트' if said.rows is LOTS else '행'}씩)에서 {subject} 어느 쪽에서도 달라지지 않거나 서로 반대로 "
+                "움직이면 이 원인은 아니에요.",
+                f"If in that trial ({count:,} {said.rows.en} each) {result.en} changes on neither side, or in opposite ways, the cause is "
+                "refuted.",
+            ),
+        )
+    return (
+        Bilingual(
+            f"{ko}{before_ko} {subject} {span.ko}만큼 달라지면 원인이 맞아요.",
+            f"{en}{before_en} If {result.en} changes by {span.en}, the cause is confirmed.",
+        ),
+        Bilingual(
+            f"같은 비교({count:,}{'로트' if said.rows is LOTS else '행'}씩)에서 차이가 {half.ko}에 못 미치거나 방향이 반대면 이 원인은 아니에요.",
+            f"If in that trial ({count:,} {said.rows.en} each) the difference stays below {half.en} or has the other sign, the cause is "
+            "refuted.",
+        ),
+    )
+
+
+def _span(change: float, low: float | None, high: float | None, classes: bool, unit: str | None) -> Bilingual:
+    """A change with its interval, or its size alone; of a share in percentage points."""
+    scale = 100.0 if classes else 1.0
+    signs = ("%p", "percentage points") if classes else (symbol(unit, "ko"), symbol(unit, "en"))
+    if low is None or high is None:
+        ko, en = (f"{plain(abs(change) * scale)} {sign}".strip() for sign in signs)
+        return Bilingual(ko, en)
+    places = decimals_of(change * scale, low * scale, high * scale)
+    first, last = (f"{'+' if v > 0 else ''}{plain(v * scale, places)}" for v in (low, high))
+    return Bilingual(
+        f"{first} ~ {last} {signs[0]}".strip() + "(95 % 구간)", f"{first} to {last} {signs[1]}".strip() + " (95 % interval)"
+    )
 
 
 def _slope(
@@ -445,6 +633,16 @@ def _slope(
     return slope, float(low), float(high)
 
 
+def _step(series: Series, rows: IntArray, term: _Term) -> tuple[float, float]:
+    """How far a trial should move a column [its unit], and what that is in the unit of the term."""
+    if term.form == "class":
+        return 1.0, 1.0
+    known = series.values[rows]
+    spread = float(np.std(_winsorised(known[np.isfinite(known)])))
+    step = _round(2 * spread if term.form == "bend" else float(np.std(term.values)))
+    return step, (step / max(spread, 1e-300)) ** 2 if term.form == "bend" else step
+
+
 def _round(value: float) -> float:
     """One figure: 1, 2 or 5 times a power of ten, at most the value."""
     if value <= 0:
@@ -453,17 +651,17 @@ def _round(value: float) -> float:
     return max(k for k in (1.0, 2.0, 5.0) if k * power <= value * 1.0000001) * power
 
 
-def _number(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _lag_text(frame: Frame, rows: IntArray, lag: int) -> str | None:
+def _delay(frame: Frame, rows: IntArray, lag: int) -> Bilingual | None:
     if lag == 0 or frame.time is None:
         return None
     seconds = lag * float(np.median(np.diff(frame.time[rows].astype("datetime64[s]").astype(np.int64))))
     if seconds >= 7_200:
-        return f"{seconds / 3600:g} h"
-    return f"{seconds / 60:g} min" if seconds >= 120 else f"{seconds:g} s"
+        return Bilingual(f"{seconds / 3600:g}시간", f"{seconds / 3600:g} h")
+    return (
+        Bilingual(f"{seconds / 60:g}분", f"{seconds / 60:g} min")
+        if seconds >= 120
+        else Bilingual(f"{seconds:g}초", f"{seconds:g} s")
+    )
 
 
 def look_at(
