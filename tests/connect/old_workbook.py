@@ -13,7 +13,9 @@ FREE, END, FAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
 Rows = Sequence[Sequence[str | float | None]]
 
 
-def old_workbook(sheets: Mapping[str, Rows], merges: Mapping[str, Sequence[tuple[int, int, int, int]]], hidden: str = "") -> bytes:
+def old_workbook(
+    sheets: Mapping[str, Rows], merges: Mapping[str, Sequence[tuple[int, int, int, int]]], hidden: str = ""
+) -> bytes:
     """Return the bytes of a workbook.
 
     Args:

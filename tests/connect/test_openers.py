@@ -55,7 +55,15 @@ def _lab_workbook(path: Path) -> Path:
     sheet["A1"] = "2026년 1월 품질 성적서"
     sheet.merge_cells("A1:F1")
     sheet["A2"] = "부서: 품질팀"
-    for place, text in {"A4": "LOT NO", "B4": "온도", "D4": "수분(%)", "E4": "판정", "F4": "일자", "B5": "상부 [℃]", "C5": "하부 [℃]"}.items():
+    for place, text in {
+        "A4": "LOT NO",
+        "B4": "온도",
+        "D4": "수분(%)",
+        "E4": "판정",
+        "F4": "일자",
+        "B5": "상부 [℃]",
+        "C5": "하부 [℃]",
+    }.items():
         sheet[place] = text
     for span in ("A4:A5", "B4:C4", "D4:D5", "E4:E5", "F4:F5"):
         sheet.merge_cells(span)
@@ -193,8 +201,16 @@ def test_an_empty_workbook_is_refused(tmp_path: Path) -> None:
 def test_named_measurements_become_columns_with_units(tmp_path: Path) -> None:
     path = tmp_path / "gateway.jsonl"
     lines = [
-        {"device": {"id": "m1"}, "time": "2026-01-01T00:00:00+09:00", "m": [{"n": "energy", "u": "MJ", "v": 1.5}, {"n": "pf", "u": "%", "v": 90}]},
-        {"device": {"id": "m1"}, "time": "2026-01-01T00:15:00+09:00", "m": [{"n": "pf", "u": "%", "v": None}, {"n": "energy", "u": "kWh", "v": 2}]},
+        {
+            "device": {"id": "m1"},
+            "time": "2026-01-01T00:00:00+09:00",
+            "m": [{"n": "energy", "u": "MJ", "v": 1.5}, {"n": "pf", "u": "%", "v": 90}],
+        },
+        {
+            "device": {"id": "m1"},
+            "time": "2026-01-01T00:15:00+09:00",
+            "m": [{"n": "pf", "u": "%", "v": None}, {"n": "energy", "u": "kWh", "v": 2}],
+        },
     ]
     path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-16")
     table = _only(path)
@@ -219,7 +235,9 @@ def test_named_measurements_become_columns_with_units(tmp_path: Path) -> None:
         ('{"a": NaN, "b": 1}\n{"a": 2, "b": 1}', ("a", "b"), [[None, 1], [2, 1]]),
     ],
 )
-def test_the_usual_forms_of_json_are_records(tmp_path: Path, text: str, header: tuple[str, ...] | None, rows: list[list[Cell]]) -> None:
+def test_the_usual_forms_of_json_are_records(
+    tmp_path: Path, text: str, header: tuple[str, ...] | None, rows: list[list[Cell]]
+) -> None:
     path = tmp_path / "data.json"
     path.write_text(text, encoding="utf-8")
     table = _only(path)
@@ -421,13 +439,28 @@ def test_a_locked_member_says_that_it_is_locked(tmp_path: Path) -> None:
 def test_a_folder_is_walked_in_order_and_leaves_unfinished_files_alone(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / ".git").mkdir()
-    for name in ("z.csv", "a.tsv", "b/c.csv", ".git/x.csv", "load.csv.part", "~$lab.xlsx", "movie.csv.crdownload", "picture.png"):
+    for name in (
+        "z.csv",
+        "a.tsv",
+        "b/c.csv",
+        ".git/x.csv",
+        "load.csv.part",
+        "~$lab.xlsx",
+        "movie.csv.crdownload",
+        "picture.png",
+    ):
         (tmp_path / name).write_text("a,b\n1,2\n", encoding="utf-8")
     (tmp_path / "broken.xlsx").write_bytes(b"PK\x03\x04" + bytes(100))
     skipped: list[Skipped] = []
     found = [source.source for source in find_tables([tmp_path], skipped=skipped)]
     assert found == ["a.tsv", "b/c.csv", "z.csv"]
-    assert {skip.source for skip in skipped} == {"load.csv.part", "~$lab.xlsx", "movie.csv.crdownload", "picture.png", "broken.xlsx"}
+    assert {skip.source for skip in skipped} == {
+        "load.csv.part",
+        "~$lab.xlsx",
+        "movie.csv.crdownload",
+        "picture.png",
+        "broken.xlsx",
+    }
     assert all(skip.reason.ko and skip.reason.en for skip in skipped)
     assert [skip.source for skip in skipped if skip.error is not None] == ["broken.xlsx"]
 
@@ -499,7 +532,13 @@ def test_the_gateway_file_of_the_sample_data_is_read_with_its_units(shared_data:
 
 
 def test_old_workbooks_are_read_with_merged_cells_and_hidden_sheets(tmp_path: Path) -> None:
-    rows: Rows = [["로트", "온도", None], [None, "상부", "하부"], ["007", 750.0, 751.5], ["008", 752.0, 753.0], ["009", 752.5, 751.0]]
+    rows: Rows = [
+        ["로트", "온도", None],
+        [None, "상부", "하부"],
+        ["007", 750.0, 751.5],
+        ["008", 752.0, 753.0],
+        ["009", 752.5, 751.0],
+    ]
     merges = {"성적서": [(0, 1, 0, 2), (0, 0, 1, 0)]}
     data = old_workbook({"성적서": rows, "숨김": [["a", "b"], [1.0, 2.0], [3.0, 4.0]]}, merges, hidden="숨김")
     (tmp_path / "lab.xls").write_bytes(data)

@@ -37,12 +37,16 @@ def _xlsx(path: Path) -> None:
 def _sqlite(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE lots (lot TEXT, qty REAL, remark TEXT)")
-        connection.executemany("INSERT INTO lots VALUES (?, ?, ?)", [(f"L{n}", n / 3, "정상" * (n % 40)) for n in range(ROWS * 5)])
+        connection.executemany(
+            "INSERT INTO lots VALUES (?, ?, ?)", [(f"L{n}", n / 3, "정상" * (n % 40)) for n in range(ROWS * 5)]
+        )
         connection.commit()
 
 
 def _parquet(path: Path) -> None:
-    pq.write_table(pa.table({"t": range(ROWS), "v": [n / 3 for n in range(ROWS)], "lot": [f"L{n % 9}" for n in range(ROWS)]}), path)
+    pq.write_table(
+        pa.table({"t": range(ROWS), "v": [n / 3 for n in range(ROWS)], "lot": [f"L{n % 9}" for n in range(ROWS)]}), path
+    )
 
 
 def _zip(path: Path) -> None:
@@ -57,7 +61,9 @@ def _gzip(path: Path) -> None:
 
 
 def _jsonl(path: Path) -> None:
-    path.write_text("\n".join(json.dumps({"a": n, "m": [{"n": "x", "v": n, "u": "kW"}]}) for n in range(ROWS)), encoding="utf-16")
+    path.write_text(
+        "\n".join(json.dumps({"a": n, "m": [{"n": "x", "v": n, "u": "kW"}]}) for n in range(ROWS)), encoding="utf-16"
+    )
 
 
 def _json(path: Path) -> None:
@@ -123,7 +129,16 @@ def test_a_file_with_flipped_bits_is_refused_or_read(tmp_path: Path, name: str) 
 
 def test_random_bytes_behind_every_signature_are_refused(tmp_path: Path) -> None:
     random_ = random.Random(3)
-    signatures = [b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08", b"SQLite format 3\x00", b"PAR1", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"[{", b'{"a"']
+    signatures = [
+        b"PK\x03\x04",
+        b"PK\x05\x06",
+        b"\x1f\x8b\x08",
+        b"SQLite format 3\x00",
+        b"PAR1",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        b"[{",
+        b'{"a"',
+    ]
     for signature in signatures:
         for length in (0, 50, 5000):
             path = tmp_path / "input"

@@ -25,7 +25,9 @@ def _messy(count: int) -> list[str]:
     lines = series(count, header="time,temp [°C],state")
     for place in range(3, count, 17):
         time, value, state = lines[place].split(",")
-        lines[place] = rng.choice([f"{time},ERR,{state}", f"{time},,{value},{state}", f"{time},9999,{state}", f"{time},300.1 K,{state}"])
+        lines[place] = rng.choice(
+            [f"{time},ERR,{state}", f"{time},,{value},{state}", f"{time},9999,{state}", f"{time},300.1 K,{state}"]
+        )
     for place in range(40, count, 31):
         lines[place] = lines[place - 9]
     return lines
@@ -113,12 +115,16 @@ def _careful(reading: Reading, path: Path) -> Reading:
 def test_the_fast_way_and_the_careful_way_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject) -> None:
     from madang.connect._text import TextTable
 
-    cell = st.sampled_from(["1", "-2.5", "+3", " 4 ", "5e3", ".5", "6.", "", "nan", "inf", "0x1F", "ERR", "7,5", "abc", '"8"', "1_0", "９"])
+    cell = st.sampled_from(
+        ["1", "-2.5", "+3", " 4 ", "5e3", ".5", "6.", "", "nan", "inf", "0x1F", "ERR", "7,5", "abc", '"8"', "1_0", "９"]
+    )
     numbers = data.draw(st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=30))
     lines = series(60, header="time,a,b,n", row="{time},{value},1{index}.25,{index}")
     for place, (a, b, n) in enumerate(numbers, start=1):
         lines[place] = f"{lines[place].split(',')[0]},{a},{b},{n}"
-    layout = read_text(tmp_path, "\n".join(series(60, header="time,a,b,n", row="{time},{value},1{index}.25,{index}")) + "\n").layout
+    layout = read_text(
+        tmp_path, "\n".join(series(60, header="time,a,b,n", row="{time},{value},1{index}.25,{index}")) + "\n"
+    ).layout
     path = _cut(tmp_path, lines, len(lines))
     fast = read(path, template=layout)
     with monkeypatch.context() as patched:

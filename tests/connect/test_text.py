@@ -105,7 +105,9 @@ def test_blank_columns_at_the_end_are_left_out(tmp_path: Path) -> None:
 
 
 def test_fixed_width_columns_are_told_by_where_blanks_stand(tmp_path: Path) -> None:
-    body = "".join(f"2024-03-01 00:{minute:02d}   {minute:5d}.5   {'line A' if minute % 3 else '':8s}{minute:4d}\n" for minute in range(30))
+    body = "".join(
+        f"2024-03-01 00:{minute:02d}   {minute:5d}.5   {'line A' if minute % 3 else '':8s}{minute:4d}\n" for minute in range(30)
+    )
     reading = read_text(tmp_path, body)
     assert reading.layout.format == "fixed"
     assert reading.column("c4")[7] == 7

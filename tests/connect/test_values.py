@@ -12,7 +12,9 @@ from tests.connect.reading import read_text, series
 
 def minutes(pattern: str, count: int = 40) -> str:
     """Return an export whose time is written by a pattern with {h}, {m}, {i}."""
-    body = "".join(f"{pattern.format(h=index // 60, m=index % 60, i=index)},{20 + index % 7}.{index % 10}\n" for index in range(count))
+    body = "".join(
+        f"{pattern.format(h=index // 60, m=index % 60, i=index)},{20 + index % 7}.{index % 10}\n" for index in range(count)
+    )
     return "time,temp\n" + body
 
 
@@ -75,7 +77,9 @@ def test_the_midnight_row_dated_a_day_early_is_moved_and_can_be_undone(tmp_path:
 
 
 def test_day_and_month_are_settled_by_the_course_of_the_series(tmp_path: Path) -> None:
-    rows = [f"{month:02d}/{day:02d}/2024 {hour:02d}:00,{hour}.5" for month, day in ((3, 5), (3, 6), (3, 7)) for hour in range(24)]
+    rows = [
+        f"{month:02d}/{day:02d}/2024 {hour:02d}:00,{hour}.5" for month, day in ((3, 5), (3, 6), (3, 7)) for hour in range(24)
+    ]
     reading = read_text(tmp_path, "time,temp\n" + "\n".join(rows) + "\n")
     assert reading.layout.time_format == "%m/%d/%Y %H:%M"
     assert "ambiguous_date" not in reading.codes
@@ -95,14 +99,25 @@ def test_date_and_time_of_day_in_two_columns_become_one_time(tmp_path: Path) -> 
 def test_local_times_that_do_not_exist_or_exist_twice_are_flagged(tmp_path: Path) -> None:
     spring = [f"2024-03-31 {hour:02d}:30:00,{hour}.5" for hour in range(6)]
     autumn = [f"2024-10-27 {hour:02d}:30:00,{place}.25" for place, hour in enumerate((0, 1, 2, 2, 3, 4))]
-    reading = read_text(tmp_path, "time,temp\n" + "\n".join(spring + autumn) + "\n", options=ReadOptions(zone="Europe/Berlin", zone_given=True))
+    reading = read_text(
+        tmp_path, "time,temp\n" + "\n".join(spring + autumn) + "\n", options=ReadOptions(zone="Europe/Berlin", zone_given=True)
+    )
     assert reading.finding("daylight_saving").rows == 3
     assert reading.times()[8:10] == ["2024-10-27 00:30:00", "2024-10-27 01:30:00"]
 
 
 @pytest.mark.parametrize(
     ("cell", "flag"),
-    [("-", "missing"), ("#N/A", "missing"), ("N.D.", "missing"), ("ERR", "bad"), ("I/O Timeout", "bad"), ("통신오류", "bad"), ("NaN", "missing"), ("#DIV/0!", "bad")],
+    [
+        ("-", "missing"),
+        ("#N/A", "missing"),
+        ("N.D.", "missing"),
+        ("ERR", "bad"),
+        ("I/O Timeout", "bad"),
+        ("통신오류", "bad"),
+        ("NaN", "missing"),
+        ("#DIV/0!", "bad"),
+    ],
 )
 def test_words_for_bad_values_are_withheld_and_kept_in_their_text(tmp_path: Path, cell: str, flag: str) -> None:
     lines = series(40)
@@ -149,7 +164,9 @@ def test_full_width_digits_and_cell_units_are_numbers(tmp_path: Path) -> None:
 
 
 def test_codes_with_leading_zeros_stay_text(tmp_path: Path) -> None:
-    reading = read_text(tmp_path, "time,product,temp\n" + "".join(f"2024-03-05 10:{m:02d},{m % 5:03d},{m}.5\n" for m in range(30)))
+    reading = read_text(
+        tmp_path, "time,product,temp\n" + "".join(f"2024-03-05 10:{m:02d},{m % 5:03d},{m}.5\n" for m in range(30))
+    )
     assert reading.column("product")[7] == "002"
 
 
@@ -174,7 +191,9 @@ def test_quality_codes_withhold_bad_values(tmp_path: Path) -> None:
 
 
 def test_words_and_numbers_of_a_long_table_are_parted_by_tag(tmp_path: Path) -> None:
-    body = "".join(f"T1,2024-03-05 10:{m:02d},{m}.5\nMODE,2024-03-05 10:{m:02d},{'RUN' if m % 2 else 'STOP'}\n" for m in range(30))
+    body = "".join(
+        f"T1,2024-03-05 10:{m:02d},{m}.5\nMODE,2024-03-05 10:{m:02d},{'RUN' if m % 2 else 'STOP'}\n" for m in range(30)
+    )
     reading = read_text(tmp_path, "tag,time,value\n" + body)
     assert reading.column("value")[:4] == [0.5, None, 1.5, None]
     assert reading.column("value_text")[:4] == [None, "STOP", None, "RUN"]
@@ -186,7 +205,9 @@ def test_records_equal_in_everything_are_duplicates_only_where_something_identif
     assert reading.duplicates == [{"row": 41, "of_row": 5}, {"row": 42, "of_row": 6}]
     kept = read_text(tmp_path, "\n".join([*lines, lines[5]]) + "\n", options=ReadOptions(keep_duplicates=True))
     assert kept.reader.tally.kept == 41
-    nameless = read_text(tmp_path, "yield,purity\n" + "".join(f"{70 + index % 5}.5,{50 + index % 3}.5\n" for index in range(60)))
+    nameless = read_text(
+        tmp_path, "yield,purity\n" + "".join(f"{70 + index % 5}.5,{50 + index % 3}.5\n" for index in range(60))
+    )
     assert nameless.reader.tally.duplicate == 0
     assert nameless.finding("duplicate_rows").severity == "info"
 

@@ -120,7 +120,7 @@ def _lines(path: Path, member: str | None) -> Iterator[Record | UnreadRow]:
             try:
                 value = _parse(text)
             except ValueError:
-                yield UnreadRow(text, "json")
+                yield UnreadRow(text, "json" if line.endswith("\n") else "truncated")
                 continue
             yield value if isinstance(value, dict | list) else UnreadRow(text, "json")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -15,16 +16,19 @@ from madang.plant import Finding, split_unit
 
 
 def unique_names(source_names: Sequence[str]) -> tuple[str, ...]:
-    """Return one name per column: the header without its unit, made unique."""
+    """Return one name per column: the header without its unit, made unique without regard to case, as stores compare names."""
     bare = [split_unit(" ".join(name.split()))[0] for name in source_names]
     full = [" ".join(name.split()) for name in source_names]
-    names = [short if bare.count(short) == 1 else long for short, long in zip(bare, full, strict=True)]
+    often = Counter(short.casefold() for short in bare)
+    names = [short if often[short.casefold()] == 1 else long for short, long in zip(bare, full, strict=True)]
     out: list[str] = []
+    taken: set[str] = set()
     for name in names:
         name = name if name != "_row" else "_row_"
         candidate, number = name, 2
-        while candidate in out:
+        while candidate.casefold() in taken:
             candidate, number = f"{name}_{number}", number + 1
+        taken.add(candidate.casefold())
         out.append(candidate)
     return tuple(out)
 
@@ -49,7 +53,7 @@ def columns_for(
 def text_column(value: str, names: Sequence[str]) -> str:
     """Return the name of the column that takes the words of a long table's values."""
     name = f"{value}_text"
-    return name if name not in names else f"{name}_"
+    return name if name.casefold() not in {other.casefold() for other in names} else f"{name}_"
 
 
 def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layout:
@@ -72,6 +76,10 @@ def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layo
         "order_by": list[Json](learned.order_by),
         "stuck": {name: list[Json](limits) for name, limits in learned.stuck.items()},
         "ranges": {name: list[Json](bounds) for name, bounds in learned.ranges.items()},
+        "decimals": dict[str, Json](learned.decimals),
+        "worded": list[Json](learned.worded),
+        "filled": list[Json](learned.filled),
+        "words": {name: list[Json](words) for name, words in learned.words.items()},
         "counters": dict[str, Json](learned.counters),
         "tag_codes": {tag: list[Json](codes) for tag, codes in learned.tag_codes.items()},
         "tag_stuck": {tag: list[Json](limits) for tag, limits in learned.tag_stuck.items()},

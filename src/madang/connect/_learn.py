@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from madang.connect import _times
-from madang.connect._shape import TOTAL_WORDS, is_boolean
+from madang.connect._shape import TOTAL_WORDS, is_boolean, kind_of
 from madang.connect._tables import LongColumns
 from madang.connect._text import Records
 from madang.connect._times import DAY_US, NO_TIME, Instants
@@ -82,6 +82,14 @@ class Learned:
     ranges: dict[str, list[float]] = field(default_factory=dict)
     """Column -> lowest and highest value that a record in its right place may be expected to hold."""
     tag_stuck: dict[str, list[float]] = field(default_factory=dict)
+    decimals: dict[str, int] = field(default_factory=dict)
+    """Column -> digits behind the decimal mark, where all its numbers are written with the same number of them."""
+    worded: list[str] = field(default_factory=list)
+    """Columns of words in which no number stands."""
+    filled: list[str] = field(default_factory=list)
+    """Columns that are hardly ever empty."""
+    words: dict[str, list[str]] = field(default_factory=dict)
+    """Columns of few words -> these words."""
 
 
 class Sample:
@@ -150,6 +158,7 @@ def learn(sample: Sample, units: Sequence[str | None], natives: Collection[str] 
         _find_order(sample, learned)
     _find_key(sample, learned)
     _find_watches(sample, learned)
+    _find_looks(sample, learned, cells)
     return learned
 
 
@@ -482,7 +491,8 @@ def _join_date_and_clock(learned: Learned, clocks: dict[str, str], sample: Sampl
     place = sample.names.index(day)
     clock = min(hinted, key=lambda name: abs(sample.names.index(name) - place))
     written = tuple(f"{part} {clocks[clock]}" for part in learned.rules[day].formats)
-    new = "time" if "time" not in sample.names else "date_time"
+    taken = {name.casefold() for name in sample.names}
+    new = next(name for name in ("time", "date_time", "time_", "time__", "time___") if name not in taken)
     learned.rules[new] = replace(learned.rules[day], formats=written)
     learned.rules[clock] = ColumnRule("text")
     learned.joined = (new, day, clock)
@@ -766,6 +776,39 @@ def _find_key(sample: Sample, learned: Learned) -> None:
         if len(np.unique(record_hashes([texts[name] for name in names]))) >= 0.98 * len(distinct):
             learned.key = True
             return
+
+
+# ---- how the cells of a column look
+
+
+def _find_looks(sample: Sample, learned: Learned, cells: dict[str, list[str]]) -> None:
+    """See by what a cell is known to stand in its column: decimals, words, and that it is there at all."""
+    for name in sample.names:
+        rule, solid = learned.rules[name], [cell for cell in cells[name] if fold(cell) not in MISSING_WORDS | BAD_WORDS]
+        if len(solid) < 20:
+            continue
+        texts = sample.texts(name)
+        if int(pc.sum(pc.equal(pc.utf8_trim_whitespace(texts), "")).as_py() or 0) <= 0.02 * len(texts):
+            learned.filled.append(name)
+        if rule.type == "number":
+            digits = Counter(decimals_of(cell, rule.decimal) for cell in solid)
+            common, seen = digits.most_common(1)[0]
+            if common is not None and common > 0 and seen >= 0.98 * len(solid):
+                learned.decimals[name] = common
+        elif rule.type == "text":
+            if sum(kind_of(cell) in ("number", "time") for cell in solid) <= 0.02 * len(solid):
+                learned.worded.append(name)
+            often = [word for word, seen in Counter(solid).items() if seen > 0.02 * len(solid)]
+            if len(often) <= 12 and sum(cell in often for cell in solid) >= 0.98 * len(solid):
+                learned.words[name] = sorted(often)
+
+
+def decimals_of(cell: str, decimal: str) -> int | None:
+    """Return how many digits a plain number has behind its decimal mark; None when it is no plain number."""
+    whole, mark, rest = cell.strip().lstrip("+-").partition(decimal)
+    if not re.fullmatch(r"[\d.,' ]*\d", whole, re.ASCII) or (mark and not re.fullmatch(r"\d*", rest, re.ASCII)):
+        return None
+    return len(rest)
 
 
 # ---- stuck sensors and counters

@@ -175,7 +175,7 @@ def _learned(source: TableSource, probe: Probe, options: ReadOptions) -> TableRe
     comment = _comment(probe.lines)
     shape = _shape(probe, separator, comment)
     table = TextTable(lambda: open_bytes(source), probe.encoding, separator, shape, probe.newline, comment)
-    table.header_line = _header_line(probe.lines, separator, shape)
+    table.header_lines = _header_lines(probe.lines, separator, shape)
     if source.size <= MOST_CELLS and "transposed" not in options.disabled:
         lying = turned(_without_comments(table.physical_rows(), comment), _decimal_of(separator)) if _may_lie(shape) else None
         if lying is not None:
@@ -272,14 +272,15 @@ def _shape(probe: Probe, separator: Separator, comment: str | None) -> TableShap
     return find_shape(_rows(probe.lines, separator, comment))
 
 
-def _header_line(lines: Sequence[str], separator: Separator, shape: TableShape) -> str | None:
-    """Return the last header row as written."""
+def _header_lines(lines: Sequence[str], separator: Separator, shape: TableShape) -> tuple[str, ...]:
+    """Return the header rows as written, the last one first, and the units row."""
     if not shape.header_rows:
-        return None
+        return ()
     parted = records(lines[:3000]) if separator.sign not in (WHITESPACE, FIXED) else enumerate(lines[:3000])
     texts = [text for _, text in parted]
-    place = shape.preamble + shape.header_rows - 1
-    return texts[place].strip() or None if place < len(texts) else None
+    last = shape.preamble + shape.header_rows - 1
+    places = [last, *range(shape.preamble, last), *range(last + 1, shape.first_record)]
+    return tuple(text for place in places if place < len(texts) and (text := texts[place].strip()))
 
 
 def _rows(lines: Sequence[str], separator: Separator, comment: str | None) -> list[list[str]]:
@@ -402,7 +403,7 @@ def _laid_over(
     misfit = located.misfit
     comment = _text_details(template)["comment"]
     table = TextTable(lambda: open_bytes(source), probe.encoding, separator, located.shape, probe.newline, comment)
-    table.header_line = _header_line(probe.lines, separator, located.shape)
+    table.header_lines = _header_lines(probe.lines, separator, located.shape)
     text: dict[str, Json] = {**_text_details(template), **_shape_details(located.shape)}
     text["widths"] = [list[Json](span) for span in separator.widths]
     details = {**template.details, "text": text, **strange_columns(template, misfit)}

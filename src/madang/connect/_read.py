@@ -17,6 +17,7 @@ from madang.connect._learn import (
     BAD_QUALITY_WORDS,
     GOOD_WORDS,
     UNCERTAIN_WORDS,
+    decimals_of,
     groups,
     join_date_clock,
 )
@@ -320,10 +321,13 @@ class Reader:
             if pa.types.is_string(array.type):
                 hits = pc.is_in(array, value_set=self._plan.total_words)
                 suspects.update(np.flatnonzero(hits.to_numpy(zero_copy_only=False)).tolist())
-        for index in sorted(suspects):
+        suspects.update(self._out_of_place(values))
+        last = len(run.rows) - 1
+        for index in sorted(suspects | ({last} if run.ends_open and last >= 0 else set())):
             fields = run.fields(index)
             row = int(run.rows[index])
-            reason = self._why_apart(fields, strange[index], int(outside[index]), run, values, index)
+            reason = "truncated" if index == last and run.ends_open and self._is_cut(fields) else None
+            reason = reason or self._why_apart(fields, strange[index], int(outside[index]), run, values, index)
             if reason is not None:
                 out[index] = True
                 yield row, reason, run.text(index)
@@ -341,7 +345,27 @@ class Reader:
             return "shifted" if self._is_shifted(fields) else "fields" if strange >= 0.8 * hard else None
         if outside + strange >= max(2, 0.5 * len(self._plan.ranges)) and self._is_shifted(fields):
             return "shifted"
+        if self._plan.place is not None and self._plan.place.is_shifted(fields):
+            return "shifted"
         return None
+
+    def _out_of_place(self, values: _Values) -> Iterator[int]:
+        """Yield records in which a cell stands that its column never holds: a number among words, or nothing at all."""
+        if self._plan.place is None:
+            return
+        for name in self._plan.place.worded:
+            texts = values.arrays[name]
+            typed = pc.match_substring_regex(texts, r"^[<>+-]?\d[\d.,:\- T]*$")
+            yield from np.flatnonzero(pc.fill_null(typed, False).to_numpy(zero_copy_only=False)).tolist()
+        for name in self._plan.place.filled:
+            empty = np.flatnonzero(values.arrays[name].is_null().to_numpy(zero_copy_only=False))
+            remarks = values.remarks.get(name)
+            yield from (np.setdiff1d(empty, remarks.index) if remarks is not None else empty).tolist()
+
+    def _is_cut(self, fields: list[str]) -> bool:
+        """Whether the last cell of a file without a line end at its end is only the beginning of one."""
+        place = self._plan.place
+        return place is not None and place.is_cut(fields)
 
     def _is_shifted(self, fields: list[str]) -> bool:
         """Whether a record of ordinary width is one that was shifted, and has lost its last field by that."""
@@ -563,6 +587,8 @@ class Plan:
     hard: int
     """Columns whose cells must be numbers or times."""
     total_words: Any
+    place: Places | None
+    """How a cell is known to stand in its own column; None where the records are no lines of fields."""
     conversions: dict[str, tuple[float, float] | None]
     """Columns whose unit in this file is another than in the template: scale and offset, None where there are none."""
 
@@ -596,7 +622,7 @@ class Plan:
             tuple(details.get("order_by") or ()), dict(details.get("stuck") or {}), dict(details.get("counters") or {}),
             dict(details.get("tag_codes") or {}), dict(details.get("tag_stuck") or {}), frozenset(details.get("text_tags") or ()),
             {name: bounds for name, bounds in (details.get("ranges") or {}).items() if name in names and name not in absent}, repair, hard,
-            pa.array(words, pa.string()), conversions,
+            pa.array(words, pa.string()), places_of(layout, rules, names, repair is not None), conversions,
         )  # fmt: skip
 
     def arrow_types(self, layout: Layout) -> list[Any]:
@@ -709,6 +735,77 @@ def _repairer(layout: Layout, rules: dict[str, ColumnRule], names: Sequence[str]
         return fitting[0] if len(fitting) == 1 else None
 
     return repair
+
+
+@dataclass(frozen=True)
+class Places:
+    """How a cell is known to stand in its own column, in a record parted into fields."""
+
+    width: int
+    rules: dict[int, ColumnRule]
+    """By field position."""
+    bounds: dict[int, list[float]]
+    decimals: dict[int, int]
+    words: dict[int, list[str]]
+    worded: tuple[str, ...]
+    """Names of columns of words."""
+    filled: tuple[str, ...]
+    """Names of columns that are hardly ever empty."""
+    filled_places: frozenset[int]
+    mends: bool
+    """Whether shifted records are looked for."""
+
+    def is_shifted(self, fields: list[str]) -> bool:
+        """Whether exactly one move of the fields by one place makes all of them fit, while two or a number among words do not."""
+        if not self.mends or len(fields) != self.width or all(cell.strip() for cell in fields):
+            return False
+        strange = [place for place in self.rules if not self._fits(fields, place)]
+        if len(strange) < 2 and not any(self.rules[place].type == "text" for place in strange):
+            return False
+        moved = dict.fromkeys(map(tuple, _arrangements(fields, self.width)))
+        return sum(all(self._fits(list(kept), place) for place in self.rules) for kept in moved) == 1
+
+    def _fits(self, fields: list[str], place: int) -> bool:
+        cell = fields[place].strip()
+        if not _cell_fits(cell, self.rules[place], self.bounds.get(place)):
+            return False
+        written = decimals_of(cell, self.rules[place].decimal) if cell and place in self.decimals else None
+        return written is None or written == self.decimals[place]
+
+    def is_cut(self, fields: list[str]) -> bool:
+        """Whether the last field is only the beginning of one."""
+        place = max(self.rules, default=-1)
+        if place < 0 or place >= len(fields):
+            return place >= 0
+        cell = fields[place].strip()
+        if not cell:
+            return place in self.filled_places
+        if place in self.words:
+            return any(word.startswith(cell) for word in self.words[place]) and cell not in self.words[place]
+        return self.rules[place].type in ("number", "integer", "time") and not self._fits(fields, place)
+
+
+def places_of(layout: Layout, rules: dict[str, ColumnRule], names: Sequence[str], mends: bool) -> Places | None:
+    """Return how cells are known to stand in their columns; None where the records are no lines of fields."""
+    details = cast("dict[str, Any]", layout.details)
+    text = details.get("text") or {}
+    if "width" not in text or layout.long is not None:
+        return None
+    here = details.get("units_here") or {}
+    by_name = {name: int(place) for place, name in zip(text["used"], names, strict=True) if place >= 0}
+
+    def by_place(kind: str) -> dict[int, Any]:
+        return {
+            by_name[name]: value for name, value in (details.get(kind) or {}).items() if name in by_name and name not in here
+        }
+
+    def present(kind: str) -> tuple[str, ...]:
+        return tuple(name for name in details.get(kind) or () if name in by_name)
+
+    return Places(
+        int(text["width"]), {place: rules[name] for name, place in by_name.items()}, by_place("ranges"), by_place("decimals"),
+        by_place("words"), present("worded"), present("filled"), frozenset(by_name[name] for name in present("filled")), mends,
+    )  # fmt: skip
 
 
 def _arrangements(fields: list[str], width: int) -> Iterator[list[str]]:

@@ -120,8 +120,8 @@ class TextTable:
     comment: str | None = None
     decimal: str = "."
     """Decimal mark that the fast way may assume in columns it types itself."""
-    header_line: str | None = None
-    """The last header row as written; where it stands again inside the file it is no record."""
+    header_lines: tuple[str, ...] = ()
+    """The header rows and the units row as written; where they stand again inside the file they are no records."""
     repeated_headers: int = 0
     mixed: Mixed = field(default_factory=Mixed)
     ends_open: bool = False
@@ -294,7 +294,7 @@ class TextTable:
             sign = " "
         elif b'"' in block and (block.count(b'"') % 2 or re.search(re.escape(sign).encode() + rb'[ \t]+"', block)):
             return None
-        if _has_blank_record(block, sign.encode()) or (self.header_line and self.header_line.encode() in block):
+        if _has_blank_record(block, sign.encode()) or any(line.encode() in block for line in self.header_lines):
             return None
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if not lines or b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
@@ -346,8 +346,8 @@ class TextTable:
             fields = split_line(text, self.separator.sign, self.separator.widths)
             if not any(cell.strip() for cell in fields):
                 continue
-            if self.header_line is not None and text.strip() == self.header_line:
-                self.repeated_headers += 1
+            if text.strip() in self.header_lines:
+                self.repeated_headers += text.strip() == self.header_lines[0]
                 continue
             if self.comment and text.lstrip().startswith(self.comment):
                 out.quarantine.append((number, "comment", text))
