@@ -504,7 +504,10 @@ def _evidence(frame: Frame, said: _Said, one: _Found, others: Sequence[FloatArra
     blocks = [_partial(x[p], y[p], [o[p] for o in others]) for p in np.array_split(np.arange(len(y)), _BLOCKS)]
     agreeing, n = int(sum(np.sign(b) == np.sign(one.tie) for b in blocks)), len(blocks)
     timed = frame.time is not None
-    more_ko, more_en = ("컸어요", "higher") if said.rises else ("작았어요", "lower")
+    share = said.result.ko.endswith("비율")
+    more_ko = ("높았어요" if share else "컸어요") if said.rises else ("낮았어요" if share else "작았어요")
+    more_en = "higher" if said.rises else "lower"
+    had_en = f"a {more_en} {said.result.en.removeprefix('the ')}" if share else f"{more_en} {said.result.en}"
     rows, result = said.rows, said.result
     shift_ko = f" {said.delay.ko} 앞선" if said.delay else ""
     shift_en = f" {said.delay.en} before" if said.delay else ""
@@ -513,13 +516,13 @@ def _evidence(frame: Frame, said: _Said, one: _Found, others: Sequence[FloatArra
     tag = f"{said.full.ko} 값이" if said.full.ko == said.full.en else with_particle(said.full.ko, "이", "가")
     if said.form == "class":
         ko = f"{said.listed.ko} = {said.label}인 {with_particle(rows.ko, '은', '는')} 다른 {rows.ko}보다 {subject} {more_ko}"
-        en = f"{rows.en.capitalize()} with {said.listed.en} = {said.label}{shift_en} had {more_en} {result.en} than the others"
+        en = f"{rows.en.capitalize()} with {said.listed.en} = {said.label}{shift_en} had {had_en} than the others"
     elif said.form == "bend":
         ko = f"{tag} 평균에서 어느 쪽으로든 멀어진 {rows.ko}일수록 {subject} {more_ko}"
-        en = f"{rows.en.capitalize()} in which {said.full.en} lay far from its mean on either side{shift_en} had {more_en} {result.en}"
+        en = f"{rows.en.capitalize()} in which {said.full.en} lay far from its mean on either side{shift_en} had {had_en}"
     else:
         ko = f"{tag} 높은 {rows.ko}일수록 {subject} {more_ko}"
-        en = f"{rows.en.capitalize()} in which {said.full.en} was higher{shift_en} had {more_en} {result.en}"
+        en = f"{rows.en.capitalize()} in which {said.full.en} was higher{shift_en} had {had_en}"
     if shift_ko:
         ko = ko.replace(said.full.ko, f"{shift_ko.strip()} {said.full.ko}", 1)
     parts_ko, parts_en = ("기간", "periods") if timed else ("부분", "parts")

@@ -197,7 +197,7 @@ def _text(moved: Sequence[ColumnDrift], ratio: tuple[float, float, float] | None
         en.append("No input was found to have moved in the last block.")
     else:
         shown = moved[:5]
-        names = "; ".join(f"{m.name} ({m.outside:.0%}, {m.distance:.2f})" for m in shown)
+        names = "; ".join(f"{m.name} ({100 * m.outside:.0f} %, {m.distance:.2f})" for m in shown)
         more_ko = f" 외 {len(moved) - 5}개" if len(moved) > 5 else ""
         more_en = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
         ko.append(f"학습 구간과 달라진 입력(학습 범위를 벗어난 행의 비율, 분포 거리 KS): {names}{more_ko}.")
@@ -206,9 +206,11 @@ def _text(moved: Sequence[ColumnDrift], ratio: tuple[float, float, float] | None
         ko.append("오차가 커졌는지는 확인할 수 없었어요.")
         en.append("Whether the error grew could not be checked.")
     else:
-        figure = f"{ratio[0]:.2f} (98 %: {ratio[1]:.2f} ~ {ratio[2]:.2f})"
-        ko.append(f"마지막 구간의 평균 오차는 학습 구간의 {figure}배예요.")
-        en.append(f"The mean error of the last block is {figure} times that of training.")
+        value, low, high = (f"{part:.2f}" for part in ratio)
+        ko.append(f"마지막 구간의 평균 오차는 학습 구간의 {figure.format('구간')}배예요.")
+        en.append(
+            f"The mean error of the last block is {figure.format('interval').replace(' ~ ', ' to ')} times that of training."
+        )
     ko.append("그래서 예측에 영향이 있어요." if matters else "예측에 미치는 영향은 확인되지 않았어요.")
     en.append("So the change matters for the prediction." if matters else "An effect on the prediction was not seen.")
     return Bilingual(ko=" ".join(ko), en=" ".join(en))

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from madang.models._frame import FloatArray, Frame, IntArray, Task
+from madang.models._wording import chance
 from madang.plant import Bilingual
 
 _PERMUTATIONS: Final = 500
@@ -87,9 +88,9 @@ def _runs(codes: IntArray, classes: int, generator: np.random.Generator) -> Orde
         sorted=in_order,
         p=p,
         evidence=Bilingual(
-            ko=f"같은 등급이 이어진 구간이 {runs}개예요. 순서가 무작위라면 평균 {expected:.0f}개여야 해요(순열검정 p={p:.3f}, 행 {n}개).",
+            ko=f"같은 등급이 이어진 구간이 {runs}개예요. 순서가 무작위라면 평균 {expected:.0f}개여야 해요(순열검정 {chance(p)}, {n:,}행).",
             en=f"There are {runs} runs of one class where a random order gives {expected:.0f} "
-            f"(permutation test p={p:.3f}, {n} rows).",
+            f"(permutation test {chance(p)}, {n:,} rows).",
         ),
     )  # fmt: skip
 
@@ -119,8 +120,8 @@ def _ranks(values: FloatArray, generator: np.random.Generator) -> OrderTest:
         p=p,
         evidence=Bilingual(
             ko=f"이웃한 행의 순위 유사도가 {statistic:.2f}, 행 번호와의 순위상관이 {slope:.2f}예요"
-            f"(무작위면 0 근처, 순위 순서 검정 p={p:.3f}, 행 {n}개).",
+            f"(무작위면 0 근처, 순위 순서 검정 {chance(p)}, {n:,}행).",
             en=f"Neighbouring rows are alike by {statistic:.2f} in rank and the rank correlation with the row number is {slope:.2f} "
-            f"(near 0 for a random order, rank test p={p:.3f}, {n} rows).",
+            f"(near 0 for a random order, rank test {chance(p)}, {n:,} rows).",
         ),
     )  # fmt: skip

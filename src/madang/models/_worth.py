@@ -269,8 +269,8 @@ def _measure_first(drawn: Mapping[str, FloatArray], outcome: FloatArray) -> Bili
     name = max(shares, key=lambda n: (shares[n], n))
     title, share = _RANGES[name][0], min(1.0, shares[name])
     return Bilingual(
-        ko=f"먼저 ‘{title.ko}’을(를) 재 보세요. 2년 손익의 불확실성(분산) 가운데 {share:.0%}가 여기서 나와요.",
-        en=f"Measure first: {title.en}. It carries {share:.0%} of the uncertainty (variance) of the two-year result.",
+        ko=f"‘{title.ko}’부터 재 보세요. 2년 손익의 불확실성(분산) 가운데 {100 * share:.0f} %가 여기서 나와요.",
+        en=f"Measure first: {title.en}. It carries {100 * share:.0f} % of the uncertainty (variance) of the two-year result.",
     )
 
 
