@@ -207,10 +207,8 @@ def _text(moved: Sequence[ColumnDrift], ratio: tuple[float, float, float] | None
         en.append("Whether the error grew could not be checked.")
     else:
         value, low, high = (f"{part:.2f}" for part in ratio)
-        ko.append(f"마지막 구간의 평균 오차는 학습 구간의 {figure.format('구간')}배예요.")
-        en.append(
-            f"The mean error of the last block is {figure.format('interval').replace(' ~ ', ' to ')} times that of training."
-        )
+        ko.append(f"마지막 구간의 평균 오차는 학습 구간의 {value}배예요(98 % 구간 {low} ~ {high}).")
+        en.append(f"The mean error of the last block is {value} times that of training (98 % interval {low} to {high}).")
     ko.append("그래서 예측에 영향이 있어요." if matters else "예측에 미치는 영향은 확인되지 않았어요.")
     en.append("So the change matters for the prediction." if matters else "An effect on the prediction was not seen.")
     return Bilingual(ko=" ".join(ko), en=" ".join(en))
