@@ -143,3 +143,53 @@ def test_replay_reads_quarantined_files_again_by_the_newest_template(tmp_path: P
         assert len(library.quarantine("meter")) == 1
         library.intake([write_meter(tmp_path / "plain.csv", first=9000)])
         assert library.replay("plain")["version"] == 1
+
+
+def test_an_intake_whose_file_came_in_again_is_not_made_again_so_that_no_record_counts_twice(tmp_path: Path) -> None:
+    with open_library(tmp_path / "ws") as library:
+        file = write_meter(tmp_path / "meter.csv")
+        first = library.intake([file])
+        library.undo(str(first.id))
+        library.intake([file])
+        with pytest.raises(InputError) as refused:
+            library.redo(str(first.id))
+        assert refused.value.code == "already_there"
+        assert len(library.read("meter", reader="owner", purpose="show").table) == 300
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"kind": "pressure"}, "unit_of_another_kind"),
+        ({"kind": "pressure", "unit": "Cel"}, "unit_of_another_kind"),
+        ({"kind": "pressure", "unit": "kPa"}, "unit_mismatch"),
+    ],
+)
+def test_a_unit_that_does_not_measure_the_kind_is_refused_and_nothing_is_changed(
+    tmp_path: Path, said: dict[str, str], code: str
+) -> None:
+    with open_library(tmp_path / "ws") as library:
+        library.intake([write_meter(tmp_path / "meter.csv")])
+        with pytest.raises(InputError) as refused:
+            library.accept("meter", "로 온도", **said)
+        assert refused.value.code == code
+        assert _meaning(library.card("meter")) == ("temperature", "Cel")
+        library.accept("meter", "로 온도", unit="K")
+        assert library.read("meter", reader="owner", purpose="show").table["로 온도"][0].as_py() == pytest.approx(973.15)
+
+
+def _meaning(card: dict[str, Any]) -> tuple[str, str | None]:
+    (column,) = [c for c in card["columns"] if c["name"] == "로 온도"]
+    return column["kind_of_quantity"], column["unit"]
+
+
+def test_a_decision_taken_back_leaves_the_one_it_replaced(tmp_path: Path) -> None:
+    with open_library(tmp_path / "ws") as library:
+        library.intake([write_meter(tmp_path / "meter.csv")])
+        library.accept("meter", "로 온도", unit="K")
+        library.accept("meter", "로 온도", unit="[degF]")
+        last = [s for s in _steps(library.card("meter")) if s["kind"] == "mapping"][-1]
+        library.undo(last["id"])
+        assert _meaning(library.card("meter")) == ("temperature", "K")
+        library.redo(last["id"])
+        assert _meaning(library.card("meter")) == ("temperature", "[degF]")

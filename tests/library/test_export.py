@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Literal
 
 import pyarrow.parquet as pq
 import pytest
@@ -114,3 +115,11 @@ def test_an_unknown_ending_or_folder_is_refused(tmp_path: Path) -> None:
         for out in (tmp_path / "out.xls", tmp_path / "absent" / "out.csv"):
             with pytest.raises(InputError):
                 library.export("meter", out)
+
+
+@pytest.mark.parametrize("form", ["wide", "source"])
+def test_columns_may_be_asked_for_by_the_names_of_the_source(tmp_path: Path, form: Literal["wide", "source"]) -> None:
+    with open_library(tmp_path / "ws") as library:
+        library.intake([write_meter(tmp_path / "meter.csv")])
+        library.export("meter", tmp_path / "out.csv", form=form, columns=["로 온도 [Cel]", "시각"])
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[:2] == ["로 온도,시각", "700,2026-01-01T00:00:00Z"]

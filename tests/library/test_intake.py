@@ -248,3 +248,18 @@ def test_a_dataset_can_be_named(tmp_path: Path) -> None:
         library.intake([write_meter(tmp_path / "a.csv")], dataset="계량")
         report = library.intake([write_meter(tmp_path / "zz.csv", first=900)], dataset="계량")
         assert (report.tables[0].dataset, report.tables[0].version) == ("계량", 2)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "..", "a/b", "meter@2", "a\nb", "가" * 121])
+def test_a_name_that_could_not_be_asked_for_later_is_refused(tmp_path: Path, name: str) -> None:
+    with open_library(tmp_path / "ws") as library:
+        with pytest.raises(InputError) as refused:
+            library.intake([write_meter(tmp_path / "meter.csv")], dataset=name)
+        assert (refused.value.code, library.list()["datasets"]) == ("bad_dataset_name", [])
+
+
+def test_a_file_named_by_a_number_is_known_by_its_folder_too(tmp_path: Path) -> None:
+    (tmp_path / "valve1").mkdir()
+    with open_library(tmp_path / "ws") as library:
+        (table,) = library.intake([write_meter(tmp_path / "valve1" / "0.csv")]).tables
+        assert table.dataset == "valve1-0"

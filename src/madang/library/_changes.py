@@ -32,7 +32,7 @@ from madang.library._meaning import Proposer, decided, scaling
 from madang.library._reread import reread
 from madang.library._staging import Staged, TableFiles
 from madang.library._state import State, datasets, dumps, loads, mappings, parts, steps, versions
-from madang.plant import Kind, Role, unit_of
+from madang.plant import Kind, Role, known_units, unit_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -127,6 +127,7 @@ class Changes:
                 made = version_of(db, dataset, what["version"])
                 superseded = [p for p in what["before"] if made is None or p not in made.parts]
                 if back:
+                    _not_there_twice(row, dataset, now, parts_of(db, dataset, what["added"]))
                     order = [p.card.index for p in now if p.card.index not in superseded] + what["added"]
                 else:
                     kept = [p.card.index for p in now if p.origin not in added]
@@ -142,6 +143,9 @@ class Changes:
         detail = loads(row.detail)
         with self._state.begin() as db:
             db.execute(mappings.update().where(mappings.c.id == detail["mapping"]).values(withdrawn=not back))
+            # The answer that this one replaced holds again.
+            former = mappings.c.id.in_(detail.get("replaced", []))
+            db.execute(mappings.update().where(former).values(withdrawn=back))
             self._mark(row, back)(db)
         with self._state.reading() as db:
             dataset, version = _latest(db, row.dataset)
@@ -169,8 +173,10 @@ class Changes:
         point: str | None,
     ) -> list[Committed]:
         """Record what a person said about a column; later files with that column name are read so."""
+        from sqlalchemy import select
+
         new_role = None if role is None else _word(Role, role, "role")
-        new_kind = None if kind is None else _word(Kind, kind, "kind")
+        new_kind = None if kind is None else Kind(_word(Kind, kind, "kind"))
         if unit is not None:
             unit = unit_of(unit).code
         with self._state.reading() as db:
@@ -185,8 +191,11 @@ class Changes:
                 next_en=f"See the names with: madang library card {dataset.name}",
                 where={"dataset": dataset.name, "asked": column, "known": [c.name for c in version.columns[:200]]},
             )
+        if answer == "accept" and (new_kind or unit):
+            _fitting(card, new_kind or card.kind, unit or card.unit)
         with self._state.begin() as db:
-            mine = (mappings.c.dataset == dataset.id) & (mappings.c.source_name == card.source_name)
+            mine = (mappings.c.dataset == dataset.id) & (mappings.c.source_name == card.source_name) & ~mappings.c.withdrawn
+            replaced = [r.id for r in db.execute(select(mappings.c.id).where(mine))]
             db.execute(mappings.update().where(mine).values(withdrawn=True))
             accepted = answer == "accept"
             key = db.execute(
@@ -211,7 +220,7 @@ class Changes:
                     subject=card.source_name,
                     party=party,
                     time=iso(self._now),
-                    detail=dumps({"mapping": key[0] if key else 0, "answer": answer}),
+                    detail=dumps({"mapping": key[0] if key else 0, "answer": answer, "replaced": replaced}),
                 )
             )
         return self._meaning_again(dataset, version, f"{answer} {card.name}", party)
@@ -352,6 +361,25 @@ def _proposed(document: dict[str, Json]) -> dict[str, Any]:
     }
 
 
+def _fitting(card: ColumnCard, kind: Kind, unit: str | None) -> None:
+    """Refuse a unit that does not measure the kind of quantity, or that the written numbers cannot be turned into."""
+    if unit is None:
+        return
+    measured = {u.dimension for u in known_units() if kind in u.kinds}
+    found = unit_of(unit)
+    if kind != Kind.UNKNOWN and measured and found.dimension not in measured and found.kinds != (Kind.UNKNOWN,) and unit != "1":
+        raise InputError(
+            "unit_of_another_kind",
+            ko=f"단위 {unit}은(는) {kind}의 단위가 아니에요.",
+            en=f"The unit {unit} does not measure {kind}.",
+            next_ko=f"이 단위가 재는 것: {', '.join(found.kinds)}. kind 나 unit 을 바꾸세요.",
+            next_en=f"It measures {', '.join(found.kinds)}. Change the kind or the unit.",
+            where={"column": card.name, "kind": str(kind), "unit": unit},
+        )
+    # Raises when the source's own unit says that the numbers are of another kind.
+    scaling(replace(card, kind=kind, unit=unit))
+
+
 def _word(words: type[Role] | type[Kind], text: str, what: str) -> Role | Kind:
     try:
         return words(text)
@@ -366,13 +394,28 @@ def _word(words: type[Role] | type[Kind], text: str, what: str) -> Role | Kind:
         ) from error
 
 
+def _not_there_twice(row: Row[Any], dataset: Dataset, now: Sequence[StoredPart], back: Sequence[StoredPart]) -> None:
+    """Refuse to bring parts back whose file was brought in again meanwhile: its records would count twice."""
+    there = {(p.card.sha256, p.member, p.sheet) for p in now}
+    twice = next((p for p in back if (p.card.sha256, p.member, p.sheet) in there), None)
+    if twice is not None:
+        raise InputError(
+            "already_there",
+            ko=f"‘{twice.card.source}’은(는) 그 뒤에 다시 들여와서 이미 ‘{dataset.name}’에 있어요.",
+            en=f"“{twice.card.source}” was brought in again meanwhile and is already in “{dataset.name}”.",
+            next_ko="다시 할 것이 없어요. 지금 판을 그대로 쓰세요.",
+            next_en="Nothing is left to redo; use the newest version as it is.",
+            where={"step": f"u{row.id}", "dataset": dataset.name, "source": twice.card.source},
+        )
+
+
 def _not_so(step: str, back: bool) -> InputError:
     return InputError(
         "not_undone" if back else "already_undone",
         ko=f"{step}: {'되돌린 적이 없어요.' if back else '이미 되돌렸어요.'}",
         en=f"{step} {'was not undone.' if back else 'is already undone.'}",
-        next_ko="" if back else "다시 하려면 redo 하세요.",
-        next_en="" if back else "Use redo to make it again.",
+        next_ko="" if back else f"다시 하려면: madang library redo {step}",
+        next_en="" if back else f"To make it again: madang library redo {step}",
         where={"step": step},
     )
 

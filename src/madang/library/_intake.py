@@ -672,8 +672,9 @@ def _located(error: MadangError, source: str) -> MadangError:
     return error
 
 
+_LONGEST_NAME = 120
 _DATES_AND_NUMBERS = re.compile(r"\d+([-_. ]?\d+)*")
-_UNSAFE = re.compile(r"[\x00-\x1f/\\:*?\"<>|#@,']+")
+_UNSAFE = re.compile(r"[\x00-\x1f/\\:*?\"<>|#@,'!]+")
 
 
 def kind_of_name(source: str) -> str:
@@ -691,6 +692,29 @@ def place_of(path: Path) -> str:
     return hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
 
 
+def checked_name(name: str) -> str:
+    """Return a dataset name as given, trimmed.
+
+    Raises:
+        InputError: It is empty, too long, or has a sign that a name cannot bear (``@`` comes before a version).
+    """
+    plain = unicodedata.normalize("NFC", name).strip()
+    if not plain.strip(" .") or len(plain) > _LONGEST_NAME or _UNSAFE.search(plain):
+        raise InputError(
+            "bad_dataset_name",
+            ko=f"‘{name[:40]}’은(는) 데이터셋 이름이 될 수 없어요. {_LONGEST_NAME}자까지, / \\ : * ? \" < > | # @ , ' ! 없이 써 주세요.",
+            en=f"“{name[:40]}” cannot name a dataset: at most {_LONGEST_NAME} characters, without / \\ : * ? \" < > | # @ , ' !",
+            next_ko="예: --dataset 소성로-온도",
+            next_en="For example: --dataset kiln-temperature",
+            where={"dataset": name[:_LONGEST_NAME]},
+        )
+    return plain
+
+
+def _has_letters(text: str) -> bool:
+    return re.search(r"[^\W\d_]", text) is not None
+
+
 def dataset_name(source: TableSource) -> str:
     """Name of a new dataset from its file, member or sheet; Korean stays."""
     place, _, inner = source.source.partition("#")
@@ -698,12 +722,16 @@ def dataset_name(source: TableSource) -> str:
     stem = path.name
     while Path(stem).suffix and len(Path(stem).suffix) <= 8 and not Path(stem).suffix[1:].isdecimal():
         stem = Path(stem).stem
-    if not re.search(r"[^\W\d_]", stem) and path.parent.name:
-        stem = path.parent.name
+    if not _has_letters(stem):
+        # ``valve1/0.csv`` or, brought in alone, ``0.csv``: the number says nothing without its folder.
+        if path.parent.name:
+            stem = path.parent.name
+        elif _has_letters(source.path.absolute().parent.name) and Path(source.path.name).stem == stem:
+            stem = f"{source.path.absolute().parent.name}-{stem}"
     if inner:
         stem = f"{stem}-{Path(inner).stem if source.part is None else inner}"
     name = _UNSAFE.sub("_", unicodedata.normalize("NFC", stem)).strip(" ._")
-    return name[:120] or "dataset"
+    return name[:_LONGEST_NAME].rstrip() or "dataset"
 
 
 def common_share(first: set[str], second: set[str]) -> float:

@@ -182,18 +182,20 @@ class Library:
             paths: Files or folders.
             dataset: Name of the dataset they belong to; found out when None.
             zone: IANA zone of local times; the workspace's is assumed, and said to be assumed, when None.
-            strict: Change nothing when anything is remarkable.
+            strict: Change nothing when a file cannot be read or any finding is a warning or a stop.
             party: Who brings them in.
             progress: Told what is being read and the share that is done.
 
         Raises:
-            InputError: Nothing could be read; nothing was changed.
+            InputError: Nothing could be read, or the name or zone is not one; nothing was changed.
             CheckFailed: `strict`, and something was remarkable; nothing was changed.
         """
-        from madang.library._intake import Intake
+        from madang.library._intake import Intake, checked_name
         from madang.library._mapping import decisions_of
 
         _known_zone(zone)
+        if dataset is not None:
+            dataset = checked_name(dataset)
         with self._lock.held():
             with self._state.reading() as db:
                 decided = decisions_of(db)
@@ -437,8 +439,9 @@ class Library:
             import pyarrow as pa
 
             stored = pa.Table.from_batches(builtins.list(opened.batches(units)), schema=opened.schema(units))
-            table = pivot(stored, opened.parts, opened.cards, columns)
-            wanted = builtins.list(columns) if columns is not None else [n for n in table.schema.names if n[0] != "_"]
+            asked = None if columns is None else [c.name for c in opened.cards]
+            table = pivot(stored, opened.parts, opened.cards, asked)
+            wanted = asked if asked is not None else [n for n in table.schema.names if n[0] != "_"]
             schema, batches = _export.wide_batches(table, wanted)
         else:
             schema, batches = _export.stored_batches(opened, units)

@@ -66,7 +66,7 @@ class Door:
         batches = list(opened.batches(units))
         table = pa.Table.from_batches(batches, schema=opened.schema(units)).combine_chunks()
         if opened.long is not None and form == "wide":
-            table = pivot(table, opened.parts, opened.cards, columns)
+            table = pivot(table, opened.parts, opened.cards, _names(opened, columns))
         elif opened.long is None and form == "long":
             table = melt(table, opened.cards)
         return ReadResult(
@@ -93,7 +93,7 @@ class Door:
             names = {c.name for c in wanted}
             stored = tuple((n, k) for n, k in stored if n in names) if columns is not None else stored
             if columns is not None:
-                order = {n: i for i, n in enumerate(columns)}
+                order = {c.name: i for i, c in enumerate(wanted)}
                 stored = tuple(sorted(stored, key=lambda c: order[c[0]]))
         return Opened(
             self._lake, dataset.table("records"), version, chosen, files, tuple(wanted), stored, long, where, decision
@@ -201,6 +201,11 @@ class Opened:
                     one = pc.field(time) < at if later else pc.field(time) >= at
                     condition = one if condition is None else condition & one
         return condition
+
+
+def _names(opened: Opened, columns: Sequence[str] | None) -> list[str] | None:
+    """The columns that were asked for by the names they bear here, whether asked by those or by the source's."""
+    return None if columns is None else [c.name for c in opened.cards]
 
 
 def _part_scales(part: StoredPart) -> dict[str, tuple[float, float]]:

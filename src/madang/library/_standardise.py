@@ -199,11 +199,38 @@ _FOLLOWING = frozenset("ICTRESYQDAHLVXGKZ")
 # Codes that are first of all something else: analogue input, platinum resistor or pressure transmitter, stepping and so on.
 _NOT_LOOPS = frozenset(
     [
-        "AI", "AO", "DI", "DO", "PC", "MC", "CH", "NO", "ID", "LOT", "LINE", "SEQ", "DATA", "VAR", "COL", "TAG",
-        "MTR", "INV", "VAL", "IN", "IS", "AS", "IT", "SET", "TEST", "STEP", "D",
+        "AI",
+        "AO",
+        "DI",
+        "DO",
+        "PC",
+        "MC",
+        "CH",
+        "NO",
+        "ID",
+        "LOT",
+        "LINE",
+        "SEQ",
+        "DATA",
+        "VAR",
+        "COL",
+        "TAG",
+        "MTR",
+        "INV",
+        "VAL",
+        "IN",
+        "IS",
+        "AS",
+        "IT",
+        "SET",
+        "TEST",
+        "STEP",
+        "D",
     ]
 )
-_UNSURE_LOOPS = frozenset(["PT", "AT", "ST", "VT", "DT", "ET", "MT", "AE", "AIT", "PI", "SI", "VI", "DI", "LI", "EI", "WI", "ZI"])
+_UNSURE_LOOPS = frozenset(
+    ["PT", "AT", "ST", "VT", "DT", "ET", "MT", "AE", "AIT", "PI", "SI", "VI", "DI", "LI", "EI", "WI", "ZI"]
+)
 _LOOP_ROLES = {
     "PV": Role.ACTUAL, "MEAS": Role.ACTUAL, "SP": Role.SET_POINT, "SV": Role.SET_POINT, "CSP": Role.SET_POINT,
     "RSP": Role.SET_POINT, "HH": Role.LIMIT, "H": Role.LIMIT, "HI": Role.LIMIT, "L": Role.LIMIT, "LO": Role.LIMIT,
@@ -301,7 +328,9 @@ def _from_modifier(reading: Reading) -> _Belief:
             return _Belief(meaning.concept.role, Kind.UNKNOWN, 0.5, reason, ambiguous=True)
     for meaning in reading.meanings:
         if meaning.concept.id == "output" and meaning.whole:
-            reason = Bilingual(f"'{meaning.word}' 은 제어 출력일 수 있어요.", f"'{meaning.word}' may be the output of a controller.")
+            reason = Bilingual(
+                f"'{meaning.word}' 은 제어 출력일 수 있어요.", f"'{meaning.word}' may be the output of a controller."
+            )
             return _Belief(Role.ACTUAL, Kind.RATIO, 0.6, reason, meaning.concept, ambiguous=True)
     return _Belief(Role.UNKNOWN, Kind.UNKNOWN, 0.2, _NOTHING, ambiguous=True)
 
@@ -319,7 +348,9 @@ def _from_loop(name: str, known: Vocabulary) -> _Belief | None:
     concept = known.concepts[known.measured[letters[0]]]
     assert concept.kind is not None
     kind, role = concept.kind, Role.ACTUAL
-    confidence = _ONE_LETTER if len(letters) == 1 or not match[1].isupper() else _UNSURE_LOOP if letters in _UNSURE_LOOPS else _LOOP_CODE
+    confidence = (
+        _ONE_LETTER if len(letters) == 1 or not match[1].isupper() else _UNSURE_LOOP if letters in _UNSURE_LOOPS else _LOOP_CODE
+    )
     if letters[0] == "S":
         kind = Kind.ROTATIONAL_SPEED
     if len(letters) > 1 and suffix in _LOOP_ROLES | dict.fromkeys(_LOOP_OUTPUTS | _LOOP_STATES):
@@ -348,9 +379,43 @@ def _from_loop(name: str, known: Vocabulary) -> _Belief | None:
 # Written without brackets these are units and nothing else, wherever they stand in a name.
 _UNIT_TOKENS = frozenset(
     [
-        "kwh", "mwh", "gwh", "kw", "kvarh", "kvar", "mvarh", "kva", "mva", "rpm", "hz", "khz", "mpa", "kpa", "hpa",
-        "mbar", "psi", "psig", "lpm", "cmh", "cmm", "nm3", "degc", "degf", "ppm", "ppb", "mmaq", "mmh2o", "mmhg",
-        "nlpm", "sccm", "lph", "kgf", "kcal", "um", "hrc", "hrb",
+        "kwh",
+        "mwh",
+        "gwh",
+        "kw",
+        "kvarh",
+        "kvar",
+        "mvarh",
+        "kva",
+        "mva",
+        "rpm",
+        "hz",
+        "khz",
+        "mpa",
+        "kpa",
+        "hpa",
+        "mbar",
+        "psi",
+        "psig",
+        "lpm",
+        "cmh",
+        "cmm",
+        "nm3",
+        "degc",
+        "degf",
+        "ppm",
+        "ppb",
+        "mmaq",
+        "mmh2o",
+        "mmhg",
+        "nlpm",
+        "sccm",
+        "lph",
+        "kgf",
+        "kcal",
+        "um",
+        "hrc",
+        "hrb",
     ]
 )
 
@@ -453,9 +518,38 @@ def _plausible(belief: _Belief, unit: Unit, values: _Values) -> _Belief:
 
 _GOOD_OR_BAD = frozenset(
     [
-        "ok", "ng", "pass", "fail", "passed", "failed", "good", "bad", "양품", "불량", "합격", "불합격", "적합", "부적합", "양호",
-        "i.o.", "n.i.o.", "io", "nio", "accept", "reject", "accepted", "rejected", "defect", "정상", "이상", "o.k.",
-        "n.g.", "gut", "schlecht", "재작업", "보류",
+        "ok",
+        "ng",
+        "pass",
+        "fail",
+        "passed",
+        "failed",
+        "good",
+        "bad",
+        "양품",
+        "불량",
+        "합격",
+        "불합격",
+        "적합",
+        "부적합",
+        "양호",
+        "i.o.",
+        "n.i.o.",
+        "io",
+        "nio",
+        "accept",
+        "reject",
+        "accepted",
+        "rejected",
+        "defect",
+        "정상",
+        "이상",
+        "o.k.",
+        "n.g.",
+        "gut",
+        "schlecht",
+        "재작업",
+        "보류",
     ]
 )
 _PLAIN_VERDICTS = frozenset(
