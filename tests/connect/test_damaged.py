@@ -158,3 +158,22 @@ def test_all_header_rows_that_stand_again_inside_a_file_are_no_records(tmp_path:
 def test_names_are_told_apart_without_regard_to_case(tmp_path: Path) -> None:
     reading = read_text(tmp_path, "\n".join(series(30, "Time,time,TEMP")) + "\n")
     assert len({name.casefold() for name in reading.rows.column_names}) == 4
+
+
+def test_a_table_on_its_side_under_epoch_seconds_with_a_row_of_words_is_turned(tmp_path: Path) -> None:
+    rows = [["ts"], ["temp"], ["flow"], ["mode"]]
+    for index in range(120):
+        for row, cell in zip(rows, (1_740_755_400 + 600 * index, 20 + index % 7 / 4, 400 + index % 11, "AUTO"), strict=True):
+            row.append(str(cell))
+    reading = read_text(tmp_path, "".join(",".join(row) + "\n" for row in rows))
+    assert reading.layout.layout == "transposed" and reading.reader.tally.kept == 120
+    assert reading.layout.time_column == "ts"
+
+
+def test_a_header_of_wide_letters_as_long_as_the_records_does_not_hide_the_blanks(tmp_path: Path) -> None:
+    lines = ["수집시각  가열로_온도  배기가스_산소농도  소비전력  챔버_습도"]
+    lines += [f"{1_726_758_900 + 900 * n}  {400 + n % 37}.{n % 10}  3.{10 + n % 80}  {280 + n % 23}.5  44.{n % 9}" for n in range(120)]
+    assert {len(line) for line in lines} == {36}
+    reading = read_text(tmp_path, "\n".join(lines) + "\n")
+    assert (reading.layout.format, reading.layout.time_column) == ("whitespace", "수집시각")
+    assert reading.column("챔버_습도")[:2] == [44.0, 44.1]

@@ -388,7 +388,7 @@ def _numeric_time(name: str, cells: Sequence[str]) -> ColumnRule | None:
         if written is not None and seen >= 0.95 * len(whole) and (hint or (len(whole[0]) >= 12 and steady)):
             return ColumnRule("time", formats=(written,))
     numbers = [float(cell.replace(",", ".")) for cell in cells if re.fullmatch(r"\d+([.,]\d+)?", cell, re.ASCII)]
-    scale = _epoch_scale(numbers)
+    scale = epoch_scale(numbers)
     if scale is not None and (hint or _runs_on(numbers)):
         return ColumnRule("time", formats=(scale,))
     if hint and numbers and all(20_000 <= number <= 80_000 for number in numbers) and len(set(numbers)) > 1:
@@ -396,7 +396,8 @@ def _numeric_time(name: str, cells: Sequence[str]) -> ColumnRule | None:
     return None
 
 
-def _epoch_scale(numbers: Sequence[float]) -> str | None:
+def epoch_scale(numbers: Sequence[float]) -> str | None:
+    """Return the format of numbers that count time since 1970 and lie between 2000 and 2040."""
     if not numbers:
         return None
     for written, per_second in (("epoch_s", 1.0), ("epoch_ms", 1e3), ("epoch_us", 1e6), ("epoch_ns", 1e9)):

@@ -199,6 +199,10 @@ def find_separator(lines: Sequence[str]) -> Separator:
         return Separator(best)
     blank = _whitespace_score(body)
     widths = _fixed_widths(body)
+    words = {len(line.split()) for line in body}
+    if widths is not None and len(words) == 1 and words.pop() > len(widths):
+        # A header of wide letters can be as long as the records without standing above them.
+        return Separator(WHITESPACE)
     if widths is not None and _even(body) and not _plain_blanks(body, len(widths)):
         return Separator(FIXED, widths)
     if blank >= 0.85:

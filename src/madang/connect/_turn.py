@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from madang.connect._cells import Cell, CellTable
+from madang.connect._learn import epoch_scale
 from madang.connect._shape import kind_of
 from madang.connect._values import ColumnRule, read_number
 from madang.errors import Json
@@ -62,15 +63,29 @@ def _times_in_header(rows: Sequence[Sequence[str]]) -> int | None:
     """Return the row whose cells behind the first are instants while the rows below hold a name and numbers."""
     for place, row in enumerate(rows[:5]):
         cells = [cell for cell in row[1:] if cell.strip()]
-        if len(cells) < 3 or sum(kind_of(cell) == "time" for cell in cells) < 0.9 * len(cells):
+        if len(cells) < 3 or not (sum(kind_of(cell) == "time" for cell in cells) >= 0.9 * len(cells) or _are_epochs(cells)):
             continue
         below = rows[place + 1 : place + 30]
         named = sum(bool(other) and kind_of(other[0]) == "word" for other in below)
-        solid = [cell for other in below for cell in other[1:] if cell.strip()]
-        numbers = sum(kind_of(cell) in ("number", "empty") for cell in solid)
-        if below and named >= 0.9 * len(below) and numbers >= 0.8 * len(solid):
+        numbers = sum(_share(other, "number", "empty") >= 0.8 for other in below)
+        words = sum(_share(other, "word", "empty") >= 0.9 and len(set(other[1:])) <= 12 for other in below)
+        if numbers and named >= 0.9 * len(below) and numbers + words >= 0.9 * len(below) and numbers >= words:
             return place
     return None
+
+
+def _are_epochs(cells: Sequence[str]) -> bool:
+    """Whether whole numbers count seconds (or parts of them) of our days and only go on."""
+    if len(cells) < 8 or not all(cell.strip().isascii() and cell.strip().isdigit() for cell in cells):
+        return False
+    numbers = [float(cell) for cell in cells]
+    return epoch_scale(numbers) is not None and sorted(numbers) == numbers and len(set(numbers)) > 0.5 * len(numbers)
+
+
+def _share(row: Sequence[str], *kinds: str) -> float:
+    """Return the share of the filled cells behind the first that are of some kinds."""
+    cells = [cell for cell in row[1:] if cell.strip()]
+    return sum(kind_of(cell) in kinds for cell in cells) / len(cells) if cells else 1.0
 
 
 def _labels(rows: Sequence[Sequence[str]]) -> bool:
