@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 class MadangError(Exception):
@@ -84,7 +84,7 @@ class RefusedError(MadangError):
     exit_code = 4
 
 
-class CheckFailed(MadangError):
+class CheckFailed(MadangError):  # noqa: N818 - named as the exit code is
     """A check was made and failed."""
 
     exit_code = 5

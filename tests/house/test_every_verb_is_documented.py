@@ -20,7 +20,7 @@ COMMON = {"--json", "--quiet", "--help", "--workspace", "--lang", "--version"}
 def _verbs(language: Language) -> Iterator[tuple[str, Any]]:
     """Name and command of every leaf of the tree."""
 
-    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - a command of any kind
         children = getattr(command, "commands", None)
         if children:
             for word, child in children.items():
