@@ -44,6 +44,8 @@ def open(path: str | PathLike[str] = "madang-workspace") -> Workspace:
     Raises:
         madang.errors.InputError: The path is a file, or a workspace of a newer Madang.
     """
+    from pathlib import Path
+
     from madang.workspace import Workspace
 
-    return Workspace.open(path)
+    return Workspace.open(Path(path))
