@@ -172,7 +172,9 @@ def test_a_table_on_its_side_under_epoch_seconds_with_a_row_of_words_is_turned(t
 
 def test_a_header_of_wide_letters_as_long_as_the_records_does_not_hide_the_blanks(tmp_path: Path) -> None:
     lines = ["수집시각  가열로_온도  배기가스_산소농도  소비전력  챔버_습도"]
-    lines += [f"{1_726_758_900 + 900 * n}  {400 + n % 37}.{n % 10}  3.{10 + n % 80}  {280 + n % 23}.5  44.{n % 9}" for n in range(120)]
+    lines += [
+        f"{1_726_758_900 + 900 * n}  {400 + n % 37}.{n % 10}  3.{10 + n % 80}  {280 + n % 23}.5  44.{n % 9}" for n in range(120)
+    ]
     assert {len(line) for line in lines} == {36}
     reading = read_text(tmp_path, "\n".join(lines) + "\n")
     assert (reading.layout.format, reading.layout.time_column) == ("whitespace", "수집시각")

@@ -203,3 +203,9 @@ def test_adapter_logs_become_long_tables_and_assets_stay_apart(tmp_path: Path) -
     assert reading.column("tag") == ["Xpos", "Ypos", "Xpos", "servo", "Xpos"]
     assert reading.rows.column("_row").to_pylist() == [1, 1, 2, 3, 5]
     assert reading.quarantine[0]["text"].endswith("--multiline--AB")
+
+
+def test_a_header_without_records_is_a_table_of_no_records(tmp_path: Path) -> None:
+    reading = read_text(tmp_path, "time,temp,state\n")
+    assert reading.reader.tally.read == 0
+    assert [column.name for column in reading.layout.columns] == ["time", "temp", "state"]

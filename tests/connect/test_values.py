@@ -242,3 +242,28 @@ def test_a_clock_that_was_set_back_is_told(tmp_path: Path) -> None:
     back = series(40, header="", row="{time},{value}5,RUN")
     reading = read_text(tmp_path, "\n".join([*lines, *(line for line in back[30:])]) + "\n" + "\n".join(series(90)[61:]) + "\n")
     assert "clock_skew" in reading.codes or "out_of_order" in reading.codes
+
+
+def _in_two_units(count: int, at: int, scale: float, offset: float = 0.0, other: float = 0.0) -> str:
+    lines = ["time,pressure,temp,level"]
+    for n in range(count):
+        value = 6.2 + (n * 37 % 101) / 200
+        value = value * scale + offset if n >= at else value
+        temp = 300 + (n * 13 % 29) / 10 + (other if n >= at else 0.0)
+        lines.append(f"2024-03-01 {n // 60:02d}:{n % 60:02d}:00,{value:.4f},{temp:.1f},{n * 7 % 40}.5")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("scale", [10.0, 14.5038, 98.0665, 1000.0, 0.1])
+def test_a_column_that_goes_on_in_another_unit_is_marked_and_kept(tmp_path: Path, scale: float) -> None:
+    reading = read_text(tmp_path, _in_two_units(300, 120, scale))
+    found = reading.finding("unit_change")
+    assert (found.column, found.rows, found.facts["row"]) == ("pressure", 180, 121)
+    assert found.facts["scale"] == pytest.approx(scale, rel=0.01)
+    assert None not in reading.column("pressure")
+    assert {flag["row"] for flag in reading.flags if flag["flag"] == "uncertain"} == set(range(121, 301))
+
+
+@pytest.mark.parametrize(("scale", "other"), [(3.0, 0.0), (10.0, 400.0), (12.0, 0.0)])
+def test_a_plant_that_changes_its_state_is_no_change_of_unit(tmp_path: Path, scale: float, other: float) -> None:
+    assert "unit_change" not in read_text(tmp_path, _in_two_units(300, 120, scale, other=other)).codes

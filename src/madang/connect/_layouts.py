@@ -78,6 +78,10 @@ def with_learned(layout: Layout, learned: Learned, options: ReadOptions) -> Layo
         "ranges": {name: list[Json](bounds) for name, bounds in learned.ranges.items()},
         "decimals": dict[str, Json](learned.decimals),
         "worded": list[Json](learned.worded),
+        "unit_changes": {
+            name: {"row": row, "scale": change.scale, "offset": change.offset}
+            for name, (row, change) in learned.unit_changes.items()
+        },
         "filled": list[Json](learned.filled),
         "words": {name: list[Json](words) for name, words in learned.words.items()},
         "counters": dict[str, Json](learned.counters),

@@ -19,6 +19,7 @@ from madang.connect._shape import TOTAL_WORDS, is_boolean, kind_of
 from madang.connect._tables import LongColumns
 from madang.connect._text import Records
 from madang.connect._times import DAY_US, NO_TIME, Instants
+from madang.connect._unit_change import UnitChange, find_unit_change
 from madang.connect._values import (
     BAD_WORDS,
     MISSING_WORDS,
@@ -88,6 +89,8 @@ class Learned:
     """Columns of words in which no number stands."""
     filled: list[str] = field(default_factory=list)
     """Columns that are hardly ever empty."""
+    unit_changes: dict[str, tuple[int, UnitChange]] = field(default_factory=dict)
+    """Column -> record from which on it seems to be in another unit, and the change."""
     words: dict[str, list[str]] = field(default_factory=dict)
     """Columns of few words -> these words."""
 
@@ -835,6 +838,21 @@ def _find_watches(sample: Sample, learned: Learned) -> None:
             learned.ranges[name] = bounds
         if (wraps_at := rollover_limit(values)) is not None:
             learned.counters[name] = wraps_at
+    _find_unit_changes(sample, learned)
+
+
+def _find_unit_changes(sample: Sample, learned: Learned) -> None:
+    rows = np.concatenate([part.rows for part in sample.parts]) if sample.parts else np.zeros(0, np.int64)
+    if not len(rows) or (np.diff(rows) <= 0).any():
+        return
+    names = [
+        name for name in sample.names
+        if learned.rules[name].type in ("number", "integer") and not learned.rules[name].cell_units and name not in learned.counters
+    ]  # fmt: skip
+    columns = {name: values_of(sample, name, learned.rules[name]) for name in names}
+    for name in names:
+        if learned.rules[name].type == "number" and (change := find_unit_change(name, columns)) is not None:
+            learned.unit_changes[name] = int(rows[change.index]), change
 
 
 def usual_range(values: Floats) -> list[float] | None:

@@ -144,6 +144,8 @@ class Reader:
         self._rollovers = Rollovers(self._plan.counters)
         self._header = {fold(column.source_name) for column in layout.columns}
         self._told: list[Finding] = []
+        # Of the very file that was learned from only: a later one tells its unit itself.
+        self._unit_changes = {} if causal else cast("dict[str, Any]", layout.details.get("unit_changes") or {})
 
     @property
     def tally(self) -> Tally:
@@ -188,6 +190,7 @@ class Reader:
             place = int(np.searchsorted(run.rows, row))
             column = self.layout.columns[0].name
             values.remarks.setdefault(column, Remarks()).add(place, ValueFlag.UNCERTAIN, text, "repaired")
+        self._doubt_units(run, values)
         self._judge_quality(run, values)
         duplicates = self._equal_records(run, values, out)
         self._stand_still(run, values, out)
@@ -302,6 +305,14 @@ class Reader:
         mask = np.zeros(len(array), dtype=bool)
         mask[indices] = True
         values.arrays[name] = pc.if_else(pa.array(mask), pa.scalar(None, array.type), array)
+
+    def _doubt_units(self, run: Records, values: _Values) -> None:
+        """Mark values from the record on at which their column seems to have changed its unit."""
+        for name, change in self._unit_changes.items():
+            late = (run.rows >= change["row"]) & pc.is_valid(values.arrays[name]).to_numpy(zero_copy_only=False)
+            remarks = values.remarks.setdefault(name, Remarks())
+            for index in np.flatnonzero(late).tolist():
+                remarks.add(index, ValueFlag.UNCERTAIN, None, "unit_change")
 
     # ---- records that are none
 
@@ -542,7 +553,7 @@ class Reader:
         by_kind = {
             "midnight_row": ("midnight_row",), "daylight_saving": ("daylight",), "bad_value_code": ("bad_word", "bad_code", "missing_word"),
             "bad_quality": ("quality",), "censored_value": ("censored",), "mixed_units": ("unit",), "unit_here": ("unit_here",),
-            "unit_lost": ("unit_lost",), "unknown_units": ("unit_unknown",), "mixed_decimal": ("decimal",),
+            "unit_lost": ("unit_lost",), "unit_change": ("unit_change",), "unknown_units": ("unit_unknown",), "mixed_decimal": ("decimal",),
             "formula_cell": ("formula",), "type_change": ("type",), "bad_time": ("bad_time",), "stuck_values": ("stuck",),
         }  # fmt: skip
         for kind, notes in by_kind.items():
@@ -558,6 +569,9 @@ class Reader:
                 if kind in ("mixed_units", "unit_here", "unit_lost"):
                     shown = (column.unit_text if kind != "mixed_units" else rule.unit) or ""
                 facts: dict[str, Json] = {"words": list[Json](words)} if kind == "bad_value_code" else {}
+                if kind == "unit_change":
+                    facts = dict[str, Json](self._unit_changes[column.name])
+                    shown = f"{facts['scale']:.6g}" + (f" ({facts['offset']:+.6g})" if facts["offset"] else "")
                 undo = f"midnight_row:{column.name}" if kind == "midnight_row" else None
                 if kind == "bad_value_code" and ("bad_code", column.name) in keys:
                     undo = f"bad_codes:{column.name}"

@@ -74,6 +74,11 @@ _TEXTS: dict[str, tuple[Severity, str, str]] = {
         "이 파일의 '{column}' 머리글 단위가 틀과 달라요. 값 {rows}개를 틀의 단위 '{word}'(으)로 바꾸고 표시를 남겼어요.",
         "The header gives '{column}' another unit than the template; {rows} values were converted to '{word}' and marked.",
     ),
+    "unit_change": (
+        "warning",
+        "'{column}'의 값이 어느 행부터 {word}배로 뛰어서 단위가 바뀐 것 같아요. 그 뒤의 값 {rows}개를 불확실로 표시했으니 단위를 확인해 주세요.",
+        "From one record on the level of '{column}' jumps by {word}, as a change of unit would; {rows} values are marked uncertain.",
+    ),
     "unit_lost": (
         "warning",
         "이 파일의 '{column}' 머리글 단위는 틀의 단위 '{word}'(으)로 바꿀 수 없어요. 값 {rows}개를 쓰지 않았어요.",

@@ -412,7 +412,8 @@ def _first_of_words(rows: Sequence[Sequence[Cell]], solid: Sequence[int], width:
     """Return the first record of a table of words only: its header is unlike any later cell of its columns."""
     wide = [index for index in solid if sum(kind_of(cell) != "empty" for cell in rows[index]) >= max(1, 0.5 * width)]
     if len(wide) < 2:
-        return solid[0] + 1 if len(solid) > 1 else solid[0]
+        # One line of several words is a header that no record follows yet.
+        return solid[0] + 1 if len(solid) > 1 or (width > 1 and len(wide) == 1) else solid[0]
     head, body = wide[0], wide[1:]
     cells = [fold(str(cell)) for cell in rows[head] if cell is not None and str(cell).strip()]
     later = {fold(str(cell)) for index in body for cell in rows[index] if cell is not None}
