@@ -52,6 +52,23 @@ def test_the_same_bytes_again_add_nothing(tmp_path: Path) -> None:
         assert len(library.read("meter", reader="owner", purpose="show").table) == 300
 
 
+def test_a_zone_told_again_moves_every_instant_of_a_real_file(tmp_path: Path) -> None:
+    file = tmp_path / "press.csv"
+    file.write_text("".join(["time,force_kN\n", *(f"2026-04-01 {i // 60:02d}:{i % 60:02d},{i % 9}.5\n" for i in range(240))]))
+    with Library.open(tmp_path / "ws", clock=lambda: NOON, zone="Asia/Seoul") as library:
+        firsts = [
+            (table.version, table.layout.zone_assumed, table.time_first.isoformat() if table.time_first else None)
+            for zone in (None, "Europe/Berlin", "Asia/Seoul", "Asia/Seoul")
+            for table in library.intake([file], zone=zone).tables
+        ]
+    assert firsts == [
+        (1, True, "2026-03-31T15:00:00+00:00"),
+        (2, False, "2026-03-31T22:00:00+00:00"),
+        (3, False, "2026-03-31T15:00:00+00:00"),
+        (3, False, "2026-03-31T15:00:00+00:00"),
+    ]
+
+
 def test_a_corrected_file_of_the_same_name_supersedes_and_the_older_version_keeps_its_bytes(tmp_path: Path) -> None:
     with open_library(tmp_path / "ws") as library:
         library.intake([write_meter(tmp_path / "meter.csv")])
@@ -263,3 +280,15 @@ def test_a_file_named_by_a_number_is_known_by_its_folder_too(tmp_path: Path) -> 
     with open_library(tmp_path / "ws") as library:
         (table,) = library.intake([write_meter(tmp_path / "valve1" / "0.csv")]).tables
         assert table.dataset == "valve1-0"
+
+
+def test_a_workspace_inside_the_folder_is_passed_over_and_said(tmp_path: Path) -> None:
+    write_meter(tmp_path / "meter.csv")
+    with open_library(tmp_path / "madang-workspace") as library:
+        for _ in range(2):
+            report = library.intake([tmp_path])
+            assert [t.source for t in report.tables] == ["meter.csv"]
+            assert report.skipped == ("madang-workspace/",)
+        with pytest.raises(InputError) as refused:
+            library.intake([tmp_path / "madang-workspace"])
+        assert refused.value.code == "empty_folder"

@@ -249,9 +249,18 @@ class Intake:
         staged.place = place_of(source.path)
         self._place(staged, forced)
 
+    def _in_told_zone(self, layout: Layout) -> Layout:
+        """The layout with the zone a person has just told, unless its times say their own."""
+        written = layout.time_format or ""
+        silent = layout.zone_assumed or ("%" in written and "%z" not in written)
+        if not (self._zone_given and silent) or layout.zone == self._zone:
+            return layout
+        return replace(layout, zone=self._zone, zone_assumed=False)
+
     def _open(self, source: TableSource, options: ReadOptions, template: Layout | None) -> TableReader:
         if template is None:
             return self._files.open(source, options, None)
+        template = self._in_told_zone(template)
         try:
             return self._files.open(source, options, template)
         except InputError:
@@ -271,8 +280,8 @@ class Intake:
             for stored in draft.parts:
                 live = stored.card.index not in draft.replaced
                 same_table = (stored.member, stored.sheet) == (source.member, source.part)
-                zone = self._zone_given and stored.card.layout.zone_assumed and stored.card.layout.zone != self._zone
-                if live and stored.card.sha256 == source.sha256 and same_table and not zone:
+                as_told = self._in_told_zone(stored.card.layout) == stored.card.layout
+                if live and stored.card.sha256 == source.sha256 and same_table and as_told:
                     return stored, draft
             for staged in draft.staged:
                 same_table = (staged.source.member, staged.source.part) == (source.member, source.part)
@@ -632,7 +641,13 @@ def inputs_of(paths: Sequence[Path]) -> Inputs:
     found = Inputs()
     for path in paths:
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
+            workspaces = _workspaces(path)
+            found.skipped += [w.relative_to(path).as_posix() + "/" for w in workspaces if w != path]
+            files = sorted(
+                p
+                for p in path.rglob("*")
+                if p.is_file() and not _hidden(p.relative_to(path)) and not any(w in p.parents for w in workspaces)
+            )
             if not files:
                 found.errors.append(
                     _no_file("empty_folder", path, "폴더에 읽을 파일이 없어요.", "The folder holds no file to read.")
@@ -650,6 +665,11 @@ def inputs_of(paths: Sequence[Path]) -> Inputs:
                 _no_file("no_such_path", path, "그런 파일이나 폴더가 없어요.", "There is no such file or folder.")
             )
     return found
+
+
+def _workspaces(folder: Path) -> list[Path]:
+    """Workspaces of Madang in a folder: their catalogue and their copies are no exports of a plant."""
+    return sorted(p.parent for p in folder.rglob("state.sqlite") if (p.parent / "lake").is_dir())
 
 
 def _hidden(path: Path) -> bool:
