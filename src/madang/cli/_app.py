@@ -94,8 +94,9 @@ def _global_options_first(arguments: Sequence[str]) -> list[str]:
         if argument == "--":
             rest += [argument, *queue]
             break
-        if argument in ("--workspace", "--lang") and queue:
-            first += [argument, queue.pop(0)]
+        if argument in ("--workspace", "--lang"):
+            first += [argument, *queue[:1]]
+            del queue[:1]
         elif argument.startswith(("--workspace=", "--lang=")):
             first.append(argument)
         else:

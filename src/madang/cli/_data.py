@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from madang.cli._face import Face
-from madang.errors import InputError
+from madang.errors import InputError, UsageError
 from madang.plant import Bilingual
 from madang.workspace import Workspace
 
-_OWNER = "owner"
 _SHOWN_FINDINGS = 12
 
 
 def run_intake(face: Face, paths: Sequence[Path], *, dataset: str | None, zone: str | None, strict: bool) -> None:
     """Read files into the library and show what was read."""
     with Workspace.open(face.workspace) as workspace:
-        report = workspace.library.intake(paths, dataset=dataset, zone=zone, strict=strict, progress=face.progress)
+        report = workspace.library.intake(
+            paths, dataset=dataset, zone=zone, strict=strict, party=workspace.settings.owner, progress=face.progress
+        )
         document: dict[str, Any] = report.document()
     face.document("intake/1", document)
     show_intake(face, document)
@@ -56,7 +58,7 @@ def show_intake(face: Face, document: Mapping[str, Any]) -> None:
 
 
 def _table_sentence(table: Mapping[str, Any]) -> Bilingual:
-    name = f"{table['dataset']}@{table['version']}" if "@" not in str(table["version"]) else str(table["version"])
+    name = f"{table['dataset']}@{table['version']}"
     read, kept, aside, twice = (table[f"rows_{word}"] for word in ("read", "kept", "quarantined", "duplicate"))
     how = table["encoding"] or table["format"]
     return Bilingual(
@@ -113,7 +115,7 @@ def run_search(face: Face, words: str) -> None:
 def run_undo(face: Face, step: str) -> None:
     """Undo one reading decision."""
     with Workspace.open(face.workspace) as workspace:
-        document: dict[str, Any] = workspace.library.undo(step)
+        document: dict[str, Any] = workspace.library.undo(step, party=workspace.settings.owner)
     face.document("undo/1", document)
     face.say(
         Bilingual(
@@ -121,6 +123,37 @@ def run_undo(face: Face, step: str) -> None:
             f"Undone, as {document['dataset']}@{document['version']}; the older version stays readable.",
         )
     )
+
+
+def run_redo(face: Face, step: str) -> None:
+    """Make an undone step again."""
+    with Workspace.open(face.workspace) as workspace:
+        document: dict[str, Any] = workspace.library.redo(step, party=workspace.settings.owner)
+    face.document("redo/1", document)
+    face.say(
+        Bilingual(
+            f"다시 했어요. 새 버전: {document['dataset']}@{document['version']}",
+            f"Made again, as {document['dataset']}@{document['version']}.",
+        )
+    )
+
+
+def run_describe(face: Face, dataset: str, facts: Mapping[str, str | None]) -> None:
+    """Keep what people say about a dataset; an empty text forgets a field."""
+    said = {name: text or None for name, text in facts.items() if text is not None}
+    if not said:
+        raise UsageError(
+            "nothing_said",
+            ko="적을 내용이 없어요.",
+            en="Nothing is said.",
+            next_ko=f"예: madang library describe {dataset} --process 소성 --equipment 로1",
+            next_en=f"For example: madang library describe {dataset} --process firing --equipment kiln1",
+        )
+    with Workspace.open(face.workspace) as workspace:
+        workspace.library.describe(dataset, **said)
+        document: dict[str, Any] = workspace.library.card(dataset)
+    face.document("card/1", document)
+    face.say(Bilingual(f"{dataset}: 적어 두었어요.", f"{dataset}: noted."))
 
 
 def run_export(
@@ -135,7 +168,7 @@ def run_export(
     """Write a dataset to a file."""
     with Workspace.open(face.workspace) as workspace:
         document: dict[str, Any] = workspace.library.export(
-            dataset, out, form=form, units=units, columns=names(columns), reader=_OWNER
+            dataset, out, form=form, units=units, columns=names(columns), reader=workspace.settings.owner
         )
     face.document("export/1", document)
     face.say(Bilingual(f"{out} 에 {document['rows']:,}행을 썼어요.", f"{document['rows']:,} rows written to {out}."))
@@ -157,7 +190,14 @@ def run_join(
 
     with Workspace.open(face.workspace) as workspace:
         joined = join_datasets(
-            workspace.library, left, right, by=by, tolerance=tolerance, delay=delay, windows=windows, reader=_OWNER
+            workspace.library,
+            left,
+            right,
+            by=by,
+            tolerance=tolerance,
+            delay=delay,
+            windows=windows,
+            reader=workspace.settings.owner,
         )
         workspace.library.write_table(joined.table, out)
     document: dict[str, Any] = joined.document()
@@ -172,38 +212,47 @@ def run_join(
     )
 
 
-def run_map(
-    face: Face,
-    *,
-    dataset: str | None,
-    column: str | None,
-    decide: bool,
-    kind: str | None,
-    unit: str | None,
-    role: str | None,
+def run_decision(
+    face: Face, dataset: str, column: str, *, accept: bool, kind: str | None, unit: str | None, role: str | None
 ) -> None:
-    """Show what waits for a person, or decide on one column."""
+    """Settle what one column is, or say that the proposal is wrong."""
     with Workspace.open(face.workspace) as workspace:
-        if decide and dataset and column:
-            document: dict[str, Any] = workspace.library.accept(dataset, column, role=role, kind=kind, unit=unit, author=_OWNER)
-            face.document("mapping/1", document)
-            face.say(Bilingual(f"{column}: 정했어요. 다음 파일에도 이렇게 읽어요.", f"{column}: settled, for later files too."))
-            return
-        waiting: list[dict[str, Any]] = workspace.library.map_review()
+        library, author = workspace.library, workspace.settings.owner
+        document: dict[str, Any] = (
+            library.accept(dataset, column, role=role, kind=kind, unit=unit, author=author)
+            if accept
+            else library.reject(dataset, column, author=author)
+        )
+    face.document("mapping/1", document)
+    face.say(
+        Bilingual(f"{column}: 정했어요. 다음 파일에도 이렇게 읽어요.", f"{column}: settled, for later files too.")
+        if accept
+        else Bilingual(
+            f"{column}: 제안을 물렸어요. 뜻을 모르는 열로 둬요.", f"{column}: rejected; what it means counts as unknown."
+        )
+    )
+
+
+def run_review(face: Face, dataset: str | None) -> None:
+    """Show what waits for a person."""
+    with Workspace.open(face.workspace) as workspace:
+        if dataset is not None:
+            workspace.library.card(dataset)  # an unknown name is said to be unknown
+        waiting: list[dict[str, Any]] = workspace.library.map_review(dataset)
     face.document("mapping-review/1", {"columns": waiting})
     if not waiting:
         face.say(Bilingual("확인을 기다리는 열이 없어요.", "No column waits for a person."))
     for item in waiting:
-        command = f"madang library map --dataset {item['dataset']} --column '{item['name']}' --accept"
+        named = f"--dataset {shlex.quote(item['dataset'])} --column {shlex.quote(item['name'])}"
         proposal = f"{item['kind_of_quantity']} [{item['unit'] or '?'}] {item['confidence']:.2f}"
-        face.say(f"  {item['dataset']} · {item['source_name']}: {proposal}  → {command}")
+        face.say(f"  {item['dataset']} · {item['source_name']}: {proposal}  → madang library map {named} --accept")
 
 
 def run_quarantine(face: Face, dataset: str, *, replay: bool) -> None:
     """Show records set aside, or read them again."""
     with Workspace.open(face.workspace) as workspace:
         if replay:
-            document: dict[str, Any] = workspace.library.replay(dataset)
+            document: dict[str, Any] = workspace.library.replay(dataset, party=workspace.settings.owner)
             face.document("replay/1", document)
             face.say(
                 Bilingual(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import os
@@ -72,6 +74,20 @@ class Face:
     exit_code: int = 0
     _last: str = ""
 
+    def hand_out(self, json_target: str | None, quiet: bool) -> None:
+        """Take note of where the report goes and whether people are spoken to.
+
+        Raises:
+            UsageError: The report could not be written there; said before anything is done.
+        """
+        self.json_target, self.quiet = json_target, quiet
+        if json_target is None or json_target == "-":
+            return
+        path = Path(json_target)
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            self.json_target = None
+            raise _cannot_write(path, os.strerror(errno.EISDIR if path.is_dir() else errno.ENOENT))
+
     def text(self, ko: str, en: str) -> str:
         """Return the sentence in the reader's language."""
         return ko if self.language == "ko" else en
@@ -102,8 +118,7 @@ class Face:
         document = strict_json({**envelope, **{k: v for k, v in fields.items() if k not in envelope}})
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         if self.json_target == "-":
-            sys.stdout.buffer.write(text.encode())
-            sys.stdout.buffer.flush()
+            _write_stdout(text.encode())
         else:
             write_whole(Path(self.json_target), text.encode())
 
@@ -119,9 +134,11 @@ class Face:
 
     def fault(self, error: BaseException) -> int:
         """Keep the report of a fault of Madang and say where it lies."""
-        report = Path(tempfile.gettempdir()) / f"madang-fault-{os.getpid()}.txt"
         trace = "".join(traceback.format_exception(error))
-        report.write_text(f"madang {__version__}\npython {sys.version}\n\n{trace}", encoding="utf-8")
+        # A new file that only its owner may read: a trace can hold words of the input.
+        handle, report = tempfile.mkstemp(prefix="madang-fault-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(f"madang {__version__}\npython {sys.version}\n\n{trace}")
         self._write(
             self.text(
                 f"Madang에 잘못이 있어 멈췄어요. 보고서: {report}",
@@ -132,27 +149,51 @@ class Face:
 
     @staticmethod
     def _write(line: str) -> None:
-        sys.stderr.write(line.encode(sys.stderr.encoding or "utf-8", "replace").decode(sys.stderr.encoding or "utf-8") + "\n")
+        if sys.stderr is None:  # closed by the caller
+            return
+        sys.stderr.write(
+            line.encode(sys.stderr.encoding or "utf-8", "replace").decode(sys.stderr.encoding or "utf-8", "replace") + "\n"
+        )
         sys.stderr.flush()
 
 
+def _write_stdout(payload: bytes) -> None:
+    if sys.stdout is None:
+        raise _cannot_write(Path("-"), os.strerror(errno.EBADF))
+    try:
+        sys.stdout.buffer.write(payload)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _cannot_write(Path("-"), error.strerror or str(error)) from error
+
+
 def write_whole(path: Path, payload: bytes) -> None:
-    """Write a file so that a reader sees all of it or the former one.
+    """Write a file so that a reader sees all of it or the former one; what is no plain file (a pipe, a device) is written to.
 
     Raises:
         UsageError: The folder does not exist or cannot be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(payload)
+            return
         beside.write_bytes(payload)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(
-            "cannot_write",
-            ko=f"{path} 에 쓸 수 없어요: {error.strerror}",
-            en=f"Cannot write {path}: {error.strerror}",
-            next_ko="있는 폴더 안의 쓸 수 있는 파일 이름을 주세요.",
-            next_en="Name a file in a folder that exists and can be written.",
-            where={"path": str(path)},
-        ) from error
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise _cannot_write(path, error.strerror or str(error)) from error
+
+
+def _cannot_write(path: Path, why: str) -> UsageError:
+    return UsageError(
+        "cannot_write",
+        ko=f"{path} 에 쓸 수 없어요: {why}",
+        en=f"Cannot write {path}: {why}",
+        next_ko="있는 폴더 안의 쓸 수 있는 파일 이름을 주세요.",
+        next_en="Name a file in a folder that exists and can be written.",
+        where={"path": str(path)},
+    )

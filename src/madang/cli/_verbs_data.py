@@ -31,7 +31,10 @@ def add(app: typer.Typer, face: Face) -> None:
             bool,
             typer.Option(
                 "--strict",
-                help=t("알던 틀에 맞지 않으면 넣지 않아요 (코드 5)", "Refuse what does not fit its template (exit 5)"),
+                help=t(
+                    "경고나 중지로 알릴 점이나 읽지 못한 파일이 하나라도 있으면 아무것도 넣지 않아요 (코드 5)",
+                    "Store nothing when any warning or stop finding exists or a file cannot be read (exit 5)",
+                ),
             ),
         ] = False,
         json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
@@ -39,7 +42,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_intake
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_intake(face, paths, dataset=dataset, zone=zone, strict=strict)
 
     library = typer.Typer(
@@ -56,7 +59,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_list
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_list(face)
 
     @library.command(help=t("데이터셋 명세서", "Show the card of a dataset"))
@@ -67,7 +70,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_card
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_card(face, dataset)
 
     @library.command(help=t("한국어나 영어로 찾아요", "Search in Korean or English"))
@@ -78,7 +81,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_search
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_search(face, " ".join(words))
 
     @library.command(help=t("읽을 때 내린 결정 하나를 되돌려요", "Undo one reading decision"))
@@ -89,8 +92,37 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_undo
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_undo(face, step)
+
+    @library.command(help=t("되돌린 결정을 다시 해요", "Make an undone decision again"))
+    def redo(
+        step: Annotated[str, typer.Argument(help=t("되돌렸던 결정의 번호", "Id of the decision that was undone"))],
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_redo
+
+        face.hand_out(json, quiet)
+        run_redo(face, step)
+
+    @library.command(help=t("사람이 아는 것을 명세서에 적어요", "Write what people know on the card"))
+    def describe(
+        dataset: Annotated[str, typer.Argument(help=t("데이터셋", "Dataset"))],
+        process: Annotated[str | None, typer.Option(help=t("공정", "Process"))] = None,
+        equipment: Annotated[str | None, typer.Option(help=t("설비", "Equipment"))] = None,
+        licence: Annotated[str | None, typer.Option(help=t("이용 조건", "Licence"))] = None,
+        owner: Annotated[str | None, typer.Option(help=t("담당 부서나 소유자", "Who owns the data"))] = None,
+        importance: Annotated[str | None, typer.Option(help=t("중요도", "Importance"))] = None,
+        description: Annotated[str | None, typer.Option(help=t("설명", "Description"))] = None,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_describe
+
+        face.hand_out(json, quiet)
+        facts = {"process": process, "equipment": equipment, "licence": licence, "owner": owner}
+        run_describe(face, dataset, {**facts, "importance": importance, "description": description})
 
     @library.command(help=t("데이터를 파일로 내보내요", "Write a dataset to a file"))
     def export(
@@ -106,7 +138,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_export
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_export(face, dataset, out=out, form=form, units=units, columns=columns)
 
     @library.command(help=t("두 데이터셋을 로트·일련번호·시각으로 이어요", "Join two datasets by lot, serial or time"))
@@ -132,7 +164,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_join
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_join(face, left, right, out=out, by=by, tolerance=tolerance, delay=delay, windows=windows)
 
     @library.command("map", help=t("열의 뜻과 단위를 확인해요", "Review what the columns mean"))
@@ -143,16 +175,32 @@ def add(app: typer.Typer, face: Face) -> None:
         dataset: Annotated[str | None, typer.Option(help=dataset_help)] = None,
         column: Annotated[str | None, typer.Option(help=t("정할 열", "Column to decide on"))] = None,
         accept: Annotated[bool, typer.Option("--accept", help=t("제안대로 받아들여요", "Accept the proposal"))] = False,
+        reject: Annotated[
+            bool, typer.Option("--reject", help=t("제안이 틀렸다고 해요. 모르는 열이 돼요", "Say the proposal is wrong"))
+        ] = False,
         kind: Annotated[str | None, typer.Option(help=t("물리량 종류", "Kind of quantity"))] = None,
         unit: Annotated[str | None, typer.Option(help=t("단위 (UCUM)", "Unit (UCUM)"))] = None,
         role: Annotated[str | None, typer.Option(help=t("역할", "Role"))] = None,
         json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
         quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
     ) -> None:
-        from madang.cli._data import run_map
+        from madang.cli._data import run_decision, run_review
 
-        face.json_target, face.quiet = json, quiet
-        run_map(face, dataset=dataset, column=column, decide=accept or not review, kind=kind, unit=unit, role=role)
+        face.hand_out(json, quiet)
+        corrected = bool(kind or unit or role)
+        if not (accept or reject or corrected or column):
+            run_review(face, dataset)
+        elif review or accept + reject > 1 or (reject and corrected) or not (accept or reject or corrected):
+            raise typer.BadParameter(
+                t(
+                    "--review 하나만 쓰거나, --dataset 과 --column 에 --accept 나 --reject 가운데 하나를 더해 주세요",
+                    "give --review alone, or --dataset and --column with one of --accept and --reject",
+                )
+            )
+        elif dataset is None or column is None:
+            raise typer.BadParameter(t("--dataset 과 --column 이 필요해요", "--dataset and --column are needed"))
+        else:
+            run_decision(face, dataset, column, accept=not reject, kind=kind, unit=unit, role=role)
 
     @library.command(help=t("읽지 못해 따로 둔 행을 보여줘요", "Show the records that could not be read"))
     def quarantine(
@@ -165,7 +213,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_quarantine
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_quarantine(face, dataset, replay=replay)
 
     @library.command(
@@ -181,5 +229,5 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._data import run_compact
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_compact(face, dataset)

@@ -74,7 +74,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._study import StudyArguments, run_study
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_study(
             face,
             paths,
@@ -113,5 +113,5 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._study import run_predict
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_predict(face, name, paths, out=out, boxes=boxes)

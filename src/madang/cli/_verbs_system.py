@@ -46,7 +46,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._demo import run_demo
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         run_demo(face, [*(data or []), *(more or [])], target=target, seed=seed, headless=headless)
 
     @app.command(help=t("콘솔과 API를 이 컴퓨터에서 열어요.", "Open the console and the API on this computer."))
@@ -80,7 +80,7 @@ def add(app: typer.Typer, face: Face) -> None:
     ) -> None:
         from madang.cli._doctor import examine
 
-        face.json_target, face.quiet = json, quiet
+        face.hand_out(json, quiet)
         checks = examine(face.workspace)
         for check in checks:
             mark = {"well": "✓", "limited": "·", "failed": "✗"}[check.state]

@@ -412,8 +412,8 @@ def _not_there_twice(row: Row[Any], dataset: Dataset, now: Sequence[StoredPart],
 def _not_so(step: str, back: bool) -> InputError:
     return InputError(
         "not_undone" if back else "already_undone",
-        ko=f"{step}: {'되돌린 적이 없어요.' if back else '이미 되돌렸어요.'}",
-        en=f"{step} {'was not undone.' if back else 'is already undone.'}",
+        ko=f"{step}은(는) 되돌린 적이 없어요." if back else f"{step}은(는) 이미 되돌렸어요.",
+        en=f"{step} was not undone." if back else f"{step} is already undone.",
         next_ko="" if back else f"다시 하려면: madang library redo {step}",
         next_en="" if back else f"To make it again: madang library redo {step}",
         where={"step": step},

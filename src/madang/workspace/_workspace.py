@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,9 +69,9 @@ class Workspace:
             InputError: The path is a file, cannot be written, or holds a workspace of a newer or unreadable format.
         """
         root = Path(path).absolute()
-        if root.exists() and not root.is_dir():
-            raise _not_a_folder(root)
         try:
+            if root.exists() and not root.is_dir():
+                raise _not_a_folder(root)
             root.mkdir(parents=True, exist_ok=True)
             settings = _settings(root / _FILE)
             library = Library.open(
@@ -80,7 +81,9 @@ class Workspace:
                 decide=OwnerMay(settings.owner),
                 shift_start=settings.shift_start,
             )
-        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
             raise _cannot_write(root) from error
         return cls(root, settings, clock, library)
 
