@@ -292,3 +292,13 @@ def test_a_workspace_inside_the_folder_is_passed_over_and_said(tmp_path: Path) -
         with pytest.raises(InputError) as refused:
             library.intake([tmp_path / "madang-workspace"])
         assert refused.value.code == "empty_folder"
+
+
+def test_a_column_of_the_librarys_own_name_is_refused_and_the_other_files_come_in(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_meter(folder / "a.csv", columns=("시각", "_part"))
+    write_meter(folder / "b.csv")
+    with open_library(tmp_path / "ws") as library:
+        report = library.intake([folder])
+        assert ([e.code for e in report.errors], [t.source for t in report.tables]) == (["reserved_column"], ["b.csv"])

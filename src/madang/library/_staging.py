@@ -73,6 +73,19 @@ class Staged:
         return frozenset(name for name, _ in self.stored if name not in seen or seen[name].n == 0)
 
 
+def _check_names(layout: Layout, source: TableSource) -> None:
+    """Refuse a table with a column of the name that the library gives its own column of part numbers."""
+    if any(column.name == PART for column in layout.columns):
+        raise InputError(
+            "reserved_column",
+            ko=f"‘{source.source}’에 마당이 쓰는 이름 ‘{PART}’의 열이 있어요.",
+            en=f"“{source.source}” has a column “{PART}”, a name that Madang uses itself.",
+            next_ko="그 열의 이름을 바꾸거나 빼고 다시 들여오세요.",
+            next_en="Rename that column or leave it out, and bring the file in again.",
+            where={"source": source.source, "column": PART},
+        )
+
+
 @dataclass
 class _Streams:
     records: PartWriter
@@ -114,6 +127,7 @@ def stage(
         progress: Told the records read so far.
     """
     layout = reader.layout
+    _check_names(layout, reader.source)
     profile = TableProfile(layout.time_column, layout.long, zone, shift_start)
     streams = _Streams(
         PartWriter(folder / "records", f"p{part:08d}", part),
