@@ -179,3 +179,11 @@ def test_a_header_of_wide_letters_as_long_as_the_records_does_not_hide_the_blank
     reading = read_text(tmp_path, "\n".join(lines) + "\n")
     assert (reading.layout.format, reading.layout.time_column) == ("whitespace", "수집시각")
     assert reading.column("챔버_습도")[:2] == [44.0, 44.1]
+
+
+def test_a_table_of_a_hundred_thousand_columns_is_refused_clearly(tmp_path: Path) -> None:
+    row = ",".join(f"{n % 97}.5" for n in range(100_000))
+    text = ",".join(f"c_{n}" for n in range(100_000)) + "\n" + (row + "\n") * 3
+    with pytest.raises(InputError) as refused:
+        read_text(tmp_path, text)
+    assert refused.value.code == "too_many_columns"

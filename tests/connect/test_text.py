@@ -209,3 +209,14 @@ def test_a_header_without_records_is_a_table_of_no_records(tmp_path: Path) -> No
     reading = read_text(tmp_path, "time,temp,state\n")
     assert reading.reader.tally.read == 0
     assert [column.name for column in reading.layout.columns] == ["time", "temp", "state"]
+
+
+def test_two_words_of_a_header_over_one_column_of_fixed_width_stay_one_name(tmp_path: Path) -> None:
+    lines = ["일시                     노점(℃)  챔버 습도(%RH)  냉각수 유량(L/min)  운전상태"]
+    lines += [
+        f"2024-08-24 {n // 4:02d}:{n % 4 * 15:02d}:00    -{30 + n % 5}.4        4{n % 9}.1          3{n % 7}.01    정지"
+        for n in range(90)
+    ]
+    reading = read_text(tmp_path, "\n".join(lines) + "\n")
+    assert {"챔버 습도", "냉각수 유량"} <= set(reading.rows.column_names)
+    assert reading.column("냉각수 유량")[0] == 30.01

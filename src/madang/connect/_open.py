@@ -48,6 +48,8 @@ HEAD = 1 << 20
 """Bytes at the start of a file from which separator and header are found out."""
 WHOLE = 32 << 20
 """Bytes up to which all records are learned from; of a larger file its head, its end and stretches between."""
+MOST_COLUMNS = 4096
+"""More columns than records of a plant have; a table on its side is turned before it is counted."""
 _HEADER_WITHIN = 400
 """Lines within which the header of a template is looked for."""
 _TEXT_FORMATS = frozenset({"csv", "tsv", "fixed", "whitespace", "shdr"})
@@ -83,6 +85,18 @@ def open_table(
     if template is not None:
         return _with_template(source, text, options, template)
     return _learned(source, text, options)
+
+
+def too_many_columns(count: int) -> InputError:
+    """Return the error for a table that has more columns than are read."""
+    return InputError(
+        "too_many_columns",
+        ko=f"열이 {count}개예요. {MOST_COLUMNS}개까지 읽을 수 있어요.",
+        en=f"The table has {count} columns; up to {MOST_COLUMNS} can be read.",
+        next_ko="필요한 열만 골라 내보내거나, 태그·시각·값으로 된 세로로 긴 표로 내보내 주세요.",
+        next_en="Export only the columns that are needed, or a long table of tag, time and value.",
+        where={"columns": count},
+    )
 
 
 def empty_file() -> InputError:
@@ -180,6 +194,8 @@ def _learned(source: TableSource, probe: Probe, options: ReadOptions) -> TableRe
         lying = turned(_without_comments(table.physical_rows(), comment), _decimal_of(separator)) if _may_lie(shape) else None
         if lying is not None:
             return _turned(source, probe, table, lying, options)
+    if len(shape.names) > MOST_COLUMNS:
+        raise too_many_columns(len(shape.names))
     names = unique_names(shape.names)
     parts = list(_sample_parts(source, table))
     sample = Sample(names, parts)

@@ -277,6 +277,7 @@ def _fixed_widths(lines: Sequence[str]) -> tuple[tuple[int, int], ...] | None:
             filled[place] = filled[place] or not sign.isspace()
     edges = [place for place in range(1, len(filled)) if filled[place] != filled[place - 1]]
     gaps = [(start, stop) for start, stop in itertools.pairwise(edges) if not filled[start]]
+    gaps = _header_words_joined(body, gaps)
     if not gaps:
         return None
     # A single blank often stands inside a column (date and time, words); it parts columns only where nothing wider does.
@@ -286,6 +287,17 @@ def _fixed_widths(lines: Sequence[str]) -> tuple[tuple[int, int], ...] | None:
     if len(wide) and _solid_share(body, _spans(wide)) >= share - 0.02:
         best = _spans(wide)
     return best if share >= 0.3 else None
+
+
+def _header_words_joined(lines: Sequence[str], gaps: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Leave out gaps of one blank behind a word of the header below which nothing ever stands: it goes on in the next word."""
+    out, start = [], 0
+    for gap in gaps:
+        below = any(line[start : gap[0]].strip() for line in lines[1:])
+        if below or gap[1] - gap[0] > 1:
+            out.append(gap)
+            start = gap[1]
+    return out
 
 
 def _spans(gaps: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
