@@ -156,6 +156,13 @@ def test_search_goes_from_a_word_to_a_trend(page: Page, lang: str, words: str) -
     page.wait_for_function(
         "(n) => performance.getEntriesByType('resource').filter((e) => e.name.includes('/trend?')).length > n", arg=before
     )
+    page.wait_for_function("location.search.includes('from=')")
+    seen = page.input_value("#from")
+    page.reload()
+    page.wait_for_selector("#trend canvas")
+    assert page.input_value("#from") == seen
+    page.click("[data-zoom=all]")
+    page.wait_for_function("!location.search.includes('from=')")
 
 
 def test_mappings_are_confirmed_by_keyboard_alone(page: Page, workspace: PretendWorkspace) -> None:
@@ -227,6 +234,38 @@ def test_the_focus_is_seen_and_the_first_stop_is_the_way_to_the_content(page: Pa
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Tab")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+_AXE = os.environ.get("MADANG_AXE", "")
+
+
+@pytest.mark.skipif(not _AXE, reason="no axe-core: name its axe.min.js in MADANG_AXE (npm pack axe-core)")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_axe_finds_nothing_serious_on_any_page(
+    chromium: Browser, server: Server, tmp_path: Path, theme: str, width: int
+) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 900}, base_url=server.url, bypass_csp=True)
+    page = context.new_page()
+    file = tmp_path / "a.csv"
+    file.write_text("a\n1\n", encoding="utf-8")
+    page.goto(f"/studies/new?lang=ko&theme={theme}")
+    page.set_input_files("input[type=file]", file)
+    page.click(RUN)
+    page.wait_for_selector(REPORT)
+    study = page.url.partition("#")[0].partition("?")[0]
+    found = []
+    for path in (
+        "/", "/studies", "/studies/new", study, f"{study}/report", "/library", "/library?q=온도", "/library/소성로", "/library/소성로?tab=trend",
+        "/library/소성로?tab=findings", "/library/소성로?tab=quality", "/library/소성로?tab=about", "/library/소성로?tab=versions",
+        "/mapping?show=all", "/quality", "/nothing",
+    ):  # fmt: skip
+        page.goto(path)
+        page.evaluate(Path(_AXE).read_text(encoding="utf-8") + ";0")
+        violations = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations)")
+        found += [(path, v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")]
+    context.close()
+    assert found == []
 
 
 @pytest.mark.parametrize("width", [390, 820, 1440, 1920])

@@ -200,11 +200,11 @@ def test_an_address_keeps_the_state_when_the_language_changes(browser: TestClien
 
 def test_the_guided_study_shows_what_was_assumed_and_lets_it_be_changed(browser: TestClient, read_study: str) -> None:
     page = browser.get(f"/studies/{read_study}?lang=ko").text
-    assert "시각에 시간대가 없어 Asia/Seoul 으로 가정했어요." in page
+    assert "시각에 시간대가 적혀 있지 않아 Asia/Seoul 시간대로 가정했어요." in page
     browser.post(f"/studies/{read_study}/zone", data={"zone": "Europe/Berlin"}, follow_redirects=False)
     settled(browser, read_study, "ready")
     changed = browser.get(f"/studies/{read_study}?lang=ko").text
-    assert "시간대 Europe/Berlin 으로 읽었어요." in changed
+    assert "시각을 Europe/Berlin 시간대로 읽었어요." in changed
     assert "으로 가정했어요" not in changed
 
 
@@ -303,7 +303,7 @@ def test_the_report_shows_every_part_of_the_study(browser: TestClient, done_stud
     page = browser.get(f"/studies/{done_study}/report?lang=en").text
     for part in (
         "Zone-3 temperature and oxygen tell", "medium confidence", "Raise zone 3 by 3 ℃", "5 ℃ more over the soak", "Six lots with zone 3",
-        "burner drift is the real cause", "It fails under the drift", "covered 88.7", "leak score 0.012", "Exhaust temperature has been",
+        "burner drift is the real cause", "It fails under the drift", "covered 88.7", "would have promised RMSE 0.024\u00a0%", "Exhaust temperature has been",
         "KRW\u00a084\u00a0m", "L-0521-07", "linear + feedback (median)", "was taken as the target",
         "612 charges meet", "The calibration log has no key", "Ambiguous, left out",
     ):  # fmt: skip
@@ -336,3 +336,22 @@ def test_a_report_with_almost_nothing_in_it_still_says_the_verdict() -> None:
     assert "These data cannot answer it yet." in html
     assert "unknown" in html
     assert outline(html).open == []
+
+
+def test_a_leak_is_said_with_its_unit_and_two_alike_scores_promise_nothing() -> None:
+    study = study_document()
+    study["metric"] = {"name": "mae", "unit": "mm", "better": "lower"}
+    study["leak"] = {"score": 0.5, "random_split": 1.0, "blocked": 2.0, "findings": []}
+    page = report_html(study, "en")
+    assert "MAE 1\u00a0mm" in page
+    assert "must not be believed" in page
+    study["leak"] = {"score": 0.01, "random_split": 1.98, "blocked": 2.0, "findings": []}
+    page = report_html(study, "en")
+    assert "nearly the same" in page
+    assert "must not be believed" not in page
+
+
+def test_a_unit_is_confirmed_by_the_sign_that_people_know(browser: TestClient, workspace: PretendWorkspace) -> None:
+    row = {"dataset": "소성로", "column": "PV_07", "unit": "℃", "row": "1"}
+    assert browser.post("/mapping/accept?row=1", data=row).status_code == 200
+    assert workspace.library.accepted[-1][4] == "Cel"

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,8 @@ READER: Final = "owner"
 PURPOSE: Final = "show"
 SAID: Final = ("description", "process", "equipment", "owner", "licence", "importance")
 _TREND_CACHE_BYTES: Final = 600_000_000
+_REMEMBERED: Final = 512
+"""Cards and lists kept between two changes of the catalogue."""
 _NUMERIC: Final = ("number", "integer")
 
 
@@ -39,6 +41,9 @@ class Desk:
         self._write = threading.Lock()
         self._arrays: OrderedDict[tuple[str, str], tuple[Any, Any, Any, bool]] = OrderedDict()
         self._arrays_lock = threading.Lock()
+        self._kept: dict[tuple[str, str], Any] = {}
+        self._kept_at: tuple[int, ...] | None = None
+        self._kept_lock = threading.Lock()
 
     @property
     def path(self) -> Path:
@@ -50,9 +55,38 @@ class Desk:
         """Zone in which times are shown."""
         return self._workspace.settings.zone
 
+    def _remembered(self, what: str, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 (whatever is made)
+        """What was made once since the catalogue last changed, by this process or another; callers do not change it."""
+        at = self._state_stamp()
+        if at is None:
+            return make()
+        with self._kept_lock:
+            if self._kept_at != at or len(self._kept) >= _REMEMBERED:
+                self._kept, self._kept_at = {}, at
+            if (what, name) in self._kept:
+                return self._kept[what, name]
+        made = make()
+        with self._kept_lock:
+            if self._kept_at == at:
+                self._kept[what, name] = made
+        return made
+
+    def _state_stamp(self) -> tuple[int, ...] | None:
+        """Size and time of the catalogue and of its log: every commit changes them. None when there is no catalogue file."""
+        stamp: list[int] = []
+        for name in ("state.sqlite", "state.sqlite-wal"):
+            try:
+                found = (self.path / name).stat()
+            except OSError:
+                stamp += [0, 0]
+            else:
+                stamp += [found.st_size, found.st_mtime_ns]
+        return tuple(stamp) if stamp[0] else None
+
     def datasets(self, query: str = "") -> list[Document]:
         """List datasets (those that fit a query, best first), newest version of each."""
-        every = {str(item["dataset"]): dataset_row(item) for item in self._library.list()["datasets"]}
+        listed = self._remembered("list", "", lambda: [dataset_row(item) for item in self._library.list()["datasets"]])
+        every = {row["dataset"]: row for row in listed}
         if not query.strip():
             return list(every.values())
         wanted: dict[str, Document] = {}
@@ -88,7 +122,8 @@ class Desk:
             InputError: There is no such dataset or version.
         """
         wanted = dataset if version is None else f"{dataset}@{version}"
-        return card_document(self._library.card(wanted))
+        found: Document = self._remembered("card", wanted, lambda: card_document(self._library.card(wanted)))
+        return found
 
     def intake(self, paths: Sequence[Path], *, zone: str | None = None, dataset: str | None = None) -> Document:
         """Read files into the library and return the ``intake/1`` document (without envelope)."""
@@ -177,9 +212,14 @@ class Desk:
         Raises:
             InputError: There is none of that name.
         """
-        payload, found = self._library.get_object("study", name)
-        document: Document = json.loads(payload)
-        return {"madang": __version__, **document, "name": document.get("name") or found.name}
+
+        def read() -> Document:
+            payload, found = self._library.get_object("study", name)
+            document: Document = json.loads(payload)
+            return {"madang": __version__, **document, "name": document.get("name") or found.name}
+
+        kept: Document = self._remembered("study", name, read)
+        return kept
 
     def trend(
         self, dataset: str, version: int | None, column: str, start: datetime | None, end: datetime | None, width: int

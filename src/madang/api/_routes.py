@@ -198,6 +198,8 @@ def choose_and_run(studies: Studies, study: str, choices: StudyChoices) -> Draft
     for name in ("target", "task", "exclude", "horizon", "lab_delay", "goal", "budget", "seed"):
         setattr(draft, name, getattr(choices, name) if getattr(choices, name) != "" else None)
     draft.money = dict(choices.money)
+    if draft.state not in ("reading", "running"):
+        studies.save(draft)
     return studies.start(draft, "running")
 
 

@@ -18,11 +18,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from madang.console._charts import quality_strip
-from madang.console._format import Formats
+from madang.console._format import Formats, unit_symbol
 from madang.console._pages import render, words
 from madang.console._report import report_context, report_html
 from madang.console._texts import LANGS, Lang, choose_language
-from madang.errors import InputError, MadangError
+from madang.errors import InputError, MadangError, RefusedError
 from madang.plant import Kind, Role
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ class Console:
             asks, quarantined = self._waiting(datasets)
             context = {
                 "datasets": datasets[:8],
+                "dataset_count": len(datasets),
                 "studies": self._study_rows(view, ("done", "running", "failed"))[:8],
                 "sentence": view.t("home.empty_sentence")
                 if not datasets
@@ -246,7 +247,11 @@ class Console:
         async def run(request: Request, study: str) -> Response:
             form = await request.form(max_fields=200_000)
             choices = _choices({key: [str(v) for v in form.getlist(key)] for key in form})
-            await run_in_threadpool(choose_and_run, studies, study, choices)
+            try:
+                await run_in_threadpool(choose_and_run, studies, study, choices)
+            except RefusedError as refused:
+                # What was chosen is kept; the page says what it waits for.
+                return _see(f"/studies/{study}?{urlencode({'waits': str(refused.where.get('study', ''))})}#step5")
             return _see(f"/studies/{study}#step5")
 
         @router.post("/studies/{study}/cancel")
@@ -289,7 +294,10 @@ class Console:
         document = self._studies.document(draft.id) if draft.state == "done" else None
         intake = self._studies.intake(draft.id)
         error = self._studies.error(draft.id) if draft.state == "failed" else None
-        said = {"message": view.pick(error, "message"), "next": view.pick(error, "next")} if error else None
+        said = None
+        if error:
+            source = (error.get("where") or {}).get("source")
+            said = {"message": view.pick(error, "message"), "next": view.pick(error, "next"), "source": source}
         tables = [_table_view(table, view) for table in (intake or {}).get("tables", [])]
         zones = [t["zone"] for t in tables if t["time_column"] and t["zone"]]
         return {
@@ -317,8 +325,9 @@ class Console:
         tables = shown["tables"]
         totals = {key: sum(t[f"rows_{key}"] for t in tables) for key in ("read", "kept", "quarantined", "duplicate")}
         some = totals["quarantined"] or totals["duplicate"]
+        known = bool(tables) and all(t["known"] for t in tables)
         read = view.t(
-            "read.sentence_some" if some else "read.sentence",
+            "read.sentence_known" if known else "read.sentence_some" if some else "read.sentence",
             tables=len(tables),
             rows=totals["read"],
             kept=totals["kept"],
@@ -326,13 +335,19 @@ class Console:
             duplicate=totals["duplicate"],
         )
         failed = draft.state == "failed"
-        sentence = "failed" if failed else {"reading": "reading", "ready": "ask"}.get(draft.state, draft.state)
+        sentence = (
+            ("failed" if shown["read"] else "unread")
+            if failed
+            else {"reading": "reading", "ready": "ask"}.get(draft.state, draft.state)
+        )
         zones = list(dict.fromkeys([shown["zone"], *_ZONES]))
         return {
             "draft": shown,
             "sentence": view.t(f"study.sentence_{sentence}"),
             "read_sentence": read,
             "zones": zones,
+            "unitless": _UNITLESS,
+            "refused": self._waits_for(draft, view),
             "targets": _target_candidates(columns, draft.target),
             "all_columns": [c["name"] for c in columns],
             "tasks": ("auto", "regression", "classification", "forecast"),
@@ -351,6 +366,13 @@ class Console:
             "inputs": [_input_view(c, draft.exclude, view, self._leaks(study)) for c in columns],
             "snippets": _study_snippets(view, draft),
         }
+
+    def _waits_for(self, draft: Any, view: _View) -> str | None:  # noqa: ANN401 (a draft of `madang.api`)
+        """The study that this one was refused for, while that one is still at work."""
+        other = view.request.query_params.get("waits", "")
+        if draft.state == "running" or not self._studies.knows(other):
+            return None
+        return other if self._studies.get(other).state in ("reading", "running") else None
 
     def _leaks(self, study: str) -> Mapping[str, Mapping[str, Any]]:
         document = self._studies.document(study) or {}
@@ -443,18 +465,20 @@ class Console:
             moment = _local_instant(value, view.f.zone)
             if moment is not None:
                 query[key] = moment
-        state = view.t(
-            "card.state_both"
-            if asks and card["quarantined"]
-            else "card.state_asks"
+        warned = sum(item.get("severity") != "info" for part in card["parts"] for item in part["findings"])
+        kept_apart = card["quarantined"]
+        key = (
+            "both"
+            if asks and kept_apart
+            else "asks"
             if asks
-            else "card.state_quarantine"
-            if card["quarantined"]
-            else "card.state_well",
-            n=asks or card["quarantined"],
-            asks=asks,
-            quarantined=card["quarantined"],
+            else "quarantine"
+            if kept_apart
+            else "warned"
+            if warned
+            else "well"
         )
+        state = view.t(f"card.state_{key}", n=asks or kept_apart or warned, asks=asks, quarantined=kept_apart)
         name = card["dataset"]
         return {
             "card": card,
@@ -472,6 +496,8 @@ class Console:
             "trend_column": chosen["name"] if chosen else None,
             "trend_unit": chosen["unit"] if chosen else None,
             "trend_url": f"/api/v1/datasets/{quote(name, safe='')}/trend?{urlencode(query)}",
+            "trend_first": _input_time(view.f, card["time_first"]),
+            "trend_last": _input_time(view.f, card["time_last"]),
             "trend_from": first or _input_time(view.f, card["time_first"]),
             "trend_to": last or _input_time(view.f, card["time_last"]),
             "lineage": [{**p, "form": _form(p, view)} for p in card["parts"]],
@@ -536,7 +562,8 @@ class Console:
             view = _View(self, request, "mapping")
             error = ""
             try:
-                card = desk.accept(dataset, column, role=role or None, kind=kind or None, unit=unit.strip() or None)
+                code = _unit_code(unit, view.lang)
+                card = desk.accept(dataset, column, role=role or None, kind=kind or None, unit=code)
             except MadangError as refused:
                 if not row:
                     raise
@@ -779,6 +806,7 @@ def _table_view(table: Mapping[str, Any], view: _View) -> dict[str, Any]:
         "columns": list(table.get("columns", [])),
         "asks": sum(c.get("status") == "ask" for c in table.get("columns", [])),
         "findings": findings,
+        "known": any(item.get("code") == "repeated_file" for item in findings),
         "open": any(item.get("severity") == "stop" for item in findings),
     }
 
@@ -795,7 +823,11 @@ def _unique_columns(tables: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 def _target_candidates(columns: Sequence[Mapping[str, Any]], chosen: str | None) -> list[Mapping[str, Any]]:
     rank = {"target_candidate": 0, "result": 1}
-    likely = sorted((c for c in columns if c.get("role") in rank), key=lambda c: rank[str(c["role"])])[:11]
+    likely = sorted((c for c in columns if c.get("role") in rank), key=lambda c: rank[str(c["role"])])
+    # A table of results holds the measured result itself beside its judgement.
+    tables = {c["dataset"] for c in likely}
+    likely += [c for c in columns if c.get("role") == "actual" and c["dataset"] in tables and c.get("status") != "rejected"]
+    likely = likely[:11]
     if chosen and chosen not in {c["name"] for c in likely}:
         likely += [c for c in columns if c["name"] == chosen]
     return likely
@@ -919,6 +951,14 @@ def _mapping_words() -> dict[str, Any]:
         "units": sorted({u.code for u in known_units()}),
         "unitless": _UNITLESS,
     }
+
+
+def _unit_code(typed: str, lang: Lang) -> str | None:
+    """The code of a unit that was typed as its sign; what is no sign is left to the library to read."""
+    from madang.plant import known_units
+
+    sign = typed.strip()
+    return next((u.code for u in known_units() if sign and unit_symbol(u.code, lang) == sign), sign or None)
 
 
 def _mapping_row(column: Mapping[str, Any], view: _View) -> dict[str, Any]:

@@ -101,6 +101,11 @@ class Formats:
         number = _finite(value)
         return self.unknown if number is None else self.number(100 * number, "%", digits)
 
+    def quality(self, value: object) -> str:
+        """Show a score (0-1) with two decimals, rounded down: only what is perfect reads 1.00."""
+        number = _finite(value)
+        return self.unknown if number is None else self.number(math.floor(100 * number + 1e-9) / 100, None, 2)
+
     def score(self, value: object, low: object, high: object, unit: str | None = None) -> str:
         """Show an estimate with its interval, to two figures of the interval's width: ``0.036 % (0.033 – 0.039)``."""
         middle, first, last = _finite(value), _finite(low), _finite(high)

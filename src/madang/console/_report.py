@@ -19,6 +19,8 @@ _EMPTY: dict[str, Any] = {
     "name": None, "task": "auto", "seed": 0, "target": None, "unit": None, "data": [], "madang": "", "causes": [], "candidates": [],
     "chosen": None, "assumptions": [], "look_at": [], "worth": None, "interval": None,
 }  # fmt: skip
+_NEAR = 0.05
+"""Share within which two scores are said to be alike."""
 _PARTS: dict[str, dict[str, Any]] = {
     "rows": {"used": None, "train": None, "last_block": None},
     "protocol": {"kind": "forward", "folds": [], "last_block": None},
@@ -93,6 +95,7 @@ def report_context(document: Mapping[str, Any], base: Mapping[str, Any], *, live
         "metric_label": f"{metric_name} [{metric_unit}]" if metric_unit else metric_name,
         "candidates_chart": candidates_chart(study, t, candidate_name, f.number),
         "protocol_chart": protocol_chart(study, t, f.count),
+        "timed": series is not None and series["timed"],
         "trend": trend or None,
         "trend_json": trend_json if trend else "",
         "look_at": [_look(item, base) for item in study["look_at"]],
@@ -119,11 +122,11 @@ def _leak_sentence(study: Mapping[str, Any], t: Any, f: Formats, metric_name: st
     random, blocked = study["leak"]["random_split"], study["leak"]["blocked"]
     if random is None or blocked is None:
         return str(t("report.leak_unknown"))
+    unit = study["metric"]["unit"]
     too_good = blocked - random if study["metric"]["better"] == "lower" else random - blocked
-    key = "report.leak_promises" if too_good > 0 else "report.leak_level"
-    return str(
-        t(key, random=f.number(random), blocked=f.number(blocked), metric=metric_name, score=f.number(study["leak"]["score"]))
-    )
+    near = abs(too_good) <= _NEAR * max(abs(blocked), abs(random))
+    key = "report.leak_near" if near else "report.leak_promises" if too_good > 0 else "report.leak_level"
+    return str(t(key, random=f.number(random, unit), blocked=f.number(blocked, unit), metric=metric_name))
 
 
 def prediction_series(document: Mapping[str, Any]) -> dict[str, Any] | None:

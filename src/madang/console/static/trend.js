@@ -66,7 +66,8 @@ async function library(box) {
   const fetchRange = async (from, to) => {
     const url = new URL(trendUrl, location.href);
     url.searchParams.set("width", String(Math.round(box.clientWidth * 2)));
-    if (from !== undefined) { url.searchParams.set("from", new Date(from * 1e3).toISOString()); url.searchParams.set("to", new Date(to * 1e3).toISOString()); }
+    if (from === null) { url.searchParams.delete("from"); url.searchParams.delete("to"); }
+    else if (from !== undefined) { url.searchParams.set("from", new Date(from * 1e3).toISOString()); url.searchParams.set("to", new Date(to * 1e3).toISOString()); }
     const answer = await fetch(url);
     if (!answer.ok) throw new Error(String(answer.status));
     return answer.json();
@@ -75,7 +76,9 @@ async function library(box) {
   try { trend = await fetchRange(); } catch { box.replaceChildren(note(failed)); return; } finally { box.removeAttribute("aria-busy"); }
   if (trend.at.length === 0) { box.replaceChildren(note(empty)); return; }
   state.worst = trend.worst;
-  const whole = [trend.at[0], trend.at[trend.at.length - 1]];
+  // A page opened on a part knows nothing of the ends: the server cuts there.
+  const part = new URL(trendUrl, location.href).searchParams.has("from");
+  const whole = part ? [-8e12, 8e12] : [trend.at[0], trend.at[trend.at.length - 1]];
   const words = figure.querySelector('[data-cursor="quality"]').dataset;
   const clock = new Intl.DateTimeFormat(lang, { timeZone: zone, dateStyle: "medium", timeStyle: "medium" });
   const colour = token("--s1");
@@ -115,6 +118,7 @@ async function library(box) {
     state.worst = next.worst;
     plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
     plot.setData([next.at, next.low, next.high]);
+    remember(from === null ? null : next.at[0], next.at[next.at.length - 1], zone);
   };
   figure.parentNode.querySelectorAll("[data-zoom]").forEach((button) => {
     button.hidden = !trend.timed;
@@ -122,11 +126,29 @@ async function library(box) {
       const { min, max } = plot.scales.x;
       const half = (max - min) / 2;
       const middle = (max + min) / 2;
-      const reach = { in: half / 2, out: half * 2, all: Infinity }[button.dataset.zoom];
+      if (button.dataset.zoom === "all") { zoom(null); return; }
+      const reach = { in: half / 2, out: half * 2 }[button.dataset.zoom];
       zoom(Math.max(whole[0], middle - reach), Math.min(whole[1], middle + reach));
     });
   });
   new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: height(box) })).observe(box);
+}
+
+// The range that is seen stands in the address and in the two fields, so that reloading and sharing show the same.
+function remember(from, to, zone) {
+  const url = new URL(location.href);
+  const two = (n) => String(n).padStart(2, "0");
+  const written = (seconds) => {
+    const d = uPlot.tzDate(new Date(seconds * 1e3), zone);
+    return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}T${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
+  };
+  for (const [name, seconds] of [["from", from], ["to", to]]) {
+    const field = document.getElementById(name);
+    if (from === null) { url.searchParams.delete(name); if (field) field.value = field.dataset.whole ?? ""; continue; }
+    url.searchParams.set(name, written(seconds));
+    if (field) field.value = written(seconds);
+  }
+  history.replaceState(null, "", url);
 }
 
 function note(text) {
