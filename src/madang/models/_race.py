@@ -31,6 +31,8 @@ from madang.models._words import Family
 
 FOLD_ROWS = 25_000
 """Rows learned from in a fold at most, taken evenly: enough to rank the candidates."""
+FULL_ROWS = 50_000
+"""Rows learned from with full effort at most, taken evenly."""
 TAIL = 3_000
 """Learned rows whose residuals start a feedback."""
 
@@ -137,7 +139,8 @@ def _trees(rows: int, features: int, budget: float, *, absolute: bool, classes: 
     most_rows = int(np.clip(budget / 60.0 * 4e6 / max(features, 1), 3_000, 1_000_000))
     used = min(rows, most_rows)
     features = max(features, 1)
-    seconds = (5.5e-5 * features + 4e-9 * used * features) * (classes if classes > 2 else 1)
+    # A regression grows a second set of trees, on what the linear model leaves.
+    seconds = (5.5e-5 * features + 4e-9 * used * features) * (classes if classes > 2 else 2 if absolute else 1)
     full_rounds = int(np.clip(budget * 0.45 / ((7.3 if refit else 4.7) * seconds), 60, 1200))
     quick_rounds = int(np.clip(budget * 0.16 / (7.7 * seconds), 40, 400))
 
@@ -211,8 +214,12 @@ def _fit_base(
     matrix = arena.matrix(spec.recipe)
     learner = spec.make(full)
     learn = train
-    if not full and len(train) > FOLD_ROWS:
-        learn = train[np.linspace(0, len(train) - 1, FOLD_ROWS).round().astype(np.int64)]
+    most = FULL_ROWS if full else FOLD_ROWS
+    if len(train) > most:
+        learn = train[np.linspace(0, len(train) - 1, most).round().astype(np.int64)]
+    grown = run.learners.get("trees")
+    if isinstance(learner, Blend) and isinstance(grown, Trees):
+        learner.share(grown)
     learner.fit(matrix[learn], arena.target[learn], len(arena.setting.classes), arena.setting.ordered, seed)
     guess = learner.predict(matrix[test])
     run.learners[spec.name.split("+", maxsplit=1)[0]] = learner

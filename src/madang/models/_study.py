@@ -274,6 +274,9 @@ class _Work:
             run = run_fold(self.arena, self.specs, Fold(train, test), full=False, seed=self.request.seed)
             for name, guess in run.predictions.items():
                 oof[name].append((test, guess))
+            if self.setting.classes and oof["constant"][0][1].shape[0]:
+                # One constant for all folds: one for each fold would rank the folds, which no constant can.
+                oof["constant"][-1] = (test, np.tile(oof["constant"][0][1][:1], (len(test), 1)))
             runs.append(run)
             outside.append(run.inputs.outside(self.arena.matrix("inputs")[test]))
         return oof, runs, outside
@@ -305,7 +308,11 @@ class _Work:
             if rank[name] >= rank[best]:
                 continue
             error, gain = self.judge.difference(truth, self._pooled(oof, name)[1], top, draws=60)
-            if gain.value is not None and gain.value <= error:
+            if gain.value is None or gain.value > error:
+                continue
+            # What is no better than always the same answer is not a simpler way to the same end.
+            _, over = self.judge.difference(truth, self._pooled(oof, "constant")[1], self._pooled(oof, name)[1], draws=60)
+            if rank[name] == 0 or (over.low is not None and over.low > 0):
                 near.append(name)
         chosen = min([best, *near], key=lambda n: rank[n])
         return [chosen, *(n for n in best_first if n != chosen)]

@@ -123,6 +123,11 @@ class Trees(Learner):
         total = total / len(self._boosters)
         return np.column_stack([1 - total, total]) if self._classes == 2 else total
 
+    @property
+    def fitted(self) -> bool:
+        """Whether there are trees already."""
+        return bool(self._texts)
+
     def importance(self) -> NDArray[np.float64]:
         """Gain of each feature, summed over the repeats."""
         gains = [np.asarray(b.feature_importance("gain"), dtype=np.float64) for b in self._boosters]  # type: ignore[attr-defined]
@@ -186,7 +191,8 @@ class Blend(Learner):
 
     def fit(self, features: Matrix, target: FloatArray, classes: int, ordered: bool, seed: int) -> None:
         """Fit both, and the weight by least squares on the rows held out while the trees were fitted."""
-        self._trees.fit(features, target, classes, ordered, seed)
+        if not (isinstance(self._trees, Trees) and self._trees.fitted):
+            self._trees.fit(features, target, classes, ordered, seed)
         held = self._trees.held_out if isinstance(self._trees, Trees) else None
         if held is not None and not classes:
             seen, trees = held
@@ -195,6 +201,10 @@ class Blend(Learner):
             left = target[~seen] - trees
             self._weight = float(np.clip(np.sum(step * left) / max(float(np.sum(step * step)), 1e-12), 0.0, self.MOST))
         self._smooth.fit(features, target, classes, ordered, seed)
+
+    def share(self, trees: Trees) -> None:
+        """Take trees that were fitted on the same rows and features, instead of fitting the same ones again."""
+        self._trees = trees
 
     def predict(self, features: Matrix) -> FloatArray:
         """Return the weighted mean."""
