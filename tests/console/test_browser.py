@@ -156,13 +156,13 @@ def test_search_goes_from_a_word_to_a_trend(page: Page, lang: str, words: str) -
     page.wait_for_function(
         "(n) => performance.getEntriesByType('resource').filter((e) => e.name.includes('/trend?')).length > n", arg=before
     )
-    page.wait_for_function("location.search.includes('from=')")
+    page.wait_for_function("() => location.search.includes('from=')")
     seen = page.input_value("#from")
     page.reload()
     page.wait_for_selector("#trend canvas")
     assert page.input_value("#from") == seen
     page.click("[data-zoom=all]")
-    page.wait_for_function("!location.search.includes('from=')")
+    page.wait_for_function("() => !location.search.includes('from=')")
 
 
 def test_mappings_are_confirmed_by_keyboard_alone(page: Page, workspace: PretendWorkspace) -> None:
