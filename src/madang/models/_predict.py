@@ -56,6 +56,7 @@ def predict(
 ) -> Predicted:
     """Answer every record of new files with a saved model, and write the lines as CSV.
 
+    A model of joined exports answers every record of the table that lists the lots; the other files tell of those lots.
     Every line depends on the model and on records before it alone: cutting a file after any record changes no earlier line.
 
     Args:
@@ -65,21 +66,12 @@ def predict(
         progress: Told what is being done.
 
     Raises:
-        InputError: The model was learned from joined tables, a file lacks the columns that give time, order or group, or none of the model's inputs is in it.
+        InputError: The model's rows are no lots that a table lists, a file lacks the columns that give time, order or group, or none of the model's inputs is in it.
     """
     tell = progress or (lambda what, share: None)
     tell(Bilingual("파일을 읽고 있어요", "Reading the files"), 0.1)
-    if model.facts.get("joined"):
-        raise InputError(
-            "joined_model",
-            ko="여러 시스템의 파일을 이어 배운 모델은 아직 새 파일에 쓸 수 없어요.",
-            en="A model learned from joined exports of several systems cannot answer new files yet.",
-            next_ko="library join 으로 이은 표 하나로 다시 study 해 주세요.",
-            next_en="Study one table made by library join instead.",
-            where={"model": model.name},
-        )
-    records = _records(readers)
-    lines = answer(model, records, tell)
+    records, frame = _joined(model, readers) if model.facts.get("joined") else (_records(readers), None)
+    lines = answer(model, records, tell, frame)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -138,13 +130,16 @@ def _records(readers: Sequence[TableReader]) -> Records:
 
 
 def answer(
-    model: SavedModel, records: Records, tell: Callable[[Bilingual, float], None] = lambda what, share: None
+    model: SavedModel,
+    records: Records,
+    tell: Callable[[Bilingual, float], None] = lambda what, share: None,
+    frame: Frame | None = None,
 ) -> list[list[str]]:
-    """Return the lines (without the header) for some records."""
+    """Return the lines (without the header) for some records, or for the frame that was already made of them."""
     rows = records.table.num_rows
     if rows == 0:
         return []
-    frame = _frame(model, records)
+    frame = _frame(model, records) if frame is None else frame
     tell(Bilingual("예측하고 있어요", "Predicting"), 0.4)
     timing = model.timing or standing_still()
     past = _continued(model, frame)
@@ -172,6 +167,46 @@ def answer(
             *values, "", "", "", flag, reason,
         ])  # fmt: skip
     return lines
+
+
+def _joined(model: SavedModel, readers: Sequence[TableReader]) -> tuple[Records, Frame]:
+    """Return the records of the table that lists the lots, and what all files tell of each."""
+    from madang.models._predict_joined import by_table, joined_frame, lots_name, plant_table
+
+    single = [_records([reader]) for reader in readers]
+    numbers = by_table(model, {at: found.table.column_names for at, found in enumerate(single)})
+    lots = lots_name(model)
+    if not numbers[lots]:
+        raise InputError(
+            "no_lots", ko=f"로트 목록 '{lots}'에 해당하는 파일이 없어요.", en=f"No file is the list of lots, '{lots}'.",
+            next_ko="로트의 시작과 끝이 있는 파일을 함께 주세요.", next_en="Give the file with starts and ends of the lots too.",
+            where={"model": model.name},
+        )  # fmt: skip
+    tables, answered = {}, Records(pa.table({}), (), ())
+    for name, places in numbers.items():
+        records = _together([single[at] for at in places])
+        table = records.table
+        if name == lots:
+            answered = records
+        else:
+            table = table.filter(pa.array([not reason for reason in records.unread], pa.bool_()))
+        made = plant_table(model, name, table if places else None, records.sources)
+        units = replace(made.view, table=_in_units(made.view.table, made.view.columns))
+        tables[name] = replace(made, view=units)
+    frame = joined_frame(model, tables)
+    if model.timing is None or not model.timing.timed:
+        frame = replace(frame, time=None, result_time=None)
+    return answered, replace(frame, series={s.name: _same_categories(model, s) if s.name == model.target else s for s in frame})
+
+
+def _together(some: Sequence[Records]) -> Records:
+    """Return the records of several files one after another, each a part of its own."""
+    tables = [
+        one.table.set_column(one.table.column_names.index(PART), PART, pa.array(np.full(one.table.num_rows, part), pa.int32()))
+        for part, one in enumerate(some)
+    ]
+    table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({ROW: pa.array([], pa.int64())})
+    return Records(table, tuple(u for one in some for u in one.unread), tuple(name for one in some for name in one.sources))
 
 
 def _frame(model: SavedModel, records: Records) -> Frame:

@@ -22,6 +22,7 @@ from madang.models._intervals import NOMINAL, Band, calibrate, sets_threshold
 from madang.models._judge import Judge
 from madang.models._leaks import assign_availability, dropped_columns
 from madang.models._model import ModelColumn, SavedModel
+from madang.models._predict_joined import joined_facts
 from madang.models._protocol import Fold, Protocol
 from madang.models._protocol_of import gap_rows, protocol_of
 from madang.models._race import Arena, Run, Spec, run_fold, specs_for, standing_still, take
@@ -615,7 +616,7 @@ class _Work:
             calibration=np.array([1.0, 0.0]), set_threshold=threshold, tail=tail, tail_residual=tail_residual,
             columns=_columns(reads, self.frame), layouts=tuple(p.layout for r in reads for p in r.parts),
             request=_resolved(raw, self.request, self.setting),
-            facts={"seed": self.request.seed, "rows": len(rows), "metric": self.judge.metric.name, "versions": [str(r.version) for r in reads], "joined": bool(raw.facts.get("join")), "result_time": raw.facts.get("result_time")},
+            facts={"seed": self.request.seed, "rows": len(rows), "metric": self.judge.metric.name, "versions": [str(r.version) for r in reads], "joined": bool(raw.facts.get("join")), "result_time": raw.facts.get("result_time"), **joined_facts(reads, raw, self.request)},
         )  # fmt: skip
 
     def _tail(self, spec: Spec, learner: Learner, rows: IntArray) -> tuple[Frame | None, FloatArray]:

@@ -103,11 +103,17 @@ def _readers(model: SavedModel, paths: Sequence[Path]) -> list[TableReader]:
     misfits: list[str] = []
     for source in find_tables(list(paths), options):
         differences = [lacking(source, layout) for layout in model.layouts]
-        fitting = [(count, place) for place, count in enumerate(differences) if count is not None]
+        # A table of a database has no header to tell it by, so its template seems to fit any file: one of the same format goes first.
+        fitting = [
+            (layout.format != source.format, count, place)
+            for place, (layout, count) in enumerate(zip(model.layouts, differences, strict=True))
+            if count is not None
+            and ((layout.format == "sqlite") == (source.format == "sqlite") or not model.facts.get("joined"))
+        ]
         if not fitting:
             misfits.append(source.source)
             continue
-        readers.append(open_table(source, options, model.layouts[min(fitting)[1]]))
+        readers.append(open_table(source, options, model.layouts[min(fitting)[2]]))
     if not readers:
         raise InputError(
             "no_table_fits",
