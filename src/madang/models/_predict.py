@@ -98,11 +98,12 @@ class Records:
     sources: tuple[str, ...]
 
 
-def _records(readers: Sequence[TableReader]) -> Records:
+def _records(readers: Sequence[TableReader], *, joined: bool = False) -> Records:
+    """Read whole files; a long table (tag, value) may be one of several that are joined, but has no records to answer."""
     tables: list[pa.Table] = []
     unread: list[str] = []
     for part, reader in enumerate(readers):
-        if reader.layout.layout == "long":
+        if reader.layout.layout == "long" and not joined:
             raise InputError(
                 "long_table",
                 ko=f"{reader.source.source}: 세로로 긴 표(태그·값)는 아직 행마다 예측할 수 없어요.",
@@ -173,7 +174,7 @@ def _joined(model: SavedModel, readers: Sequence[TableReader]) -> tuple[Records,
     """Return the records of the table that lists the lots, and what all files tell of each."""
     from madang.models._predict_joined import by_table, joined_frame, lots_name, plant_table
 
-    single = [_records([reader]) for reader in readers]
+    single = [_records([reader], joined=True) for reader in readers]
     numbers = by_table(model, {at: found.table.column_names for at, found in enumerate(single)})
     lots = lots_name(model)
     if not numbers[lots]:
