@@ -116,8 +116,34 @@ def test_a_trace_in_the_folds_is_weak_where_the_last_block_has_few_cases() -> No
     traced = replace(evidence, candidates=(*evidence.candidates[:2], folds))
     assert make_verdict(traced).code == "weak"
     assert "13" in make_verdict(traced).sentence.ko
-    assert make_verdict(replace(traced, classes_last={"ok": 240, "bad": 60})).code == "not_answerable"
     assert make_verdict(evidence).code == "not_answerable"
+
+
+def test_a_trace_in_the_folds_stays_weak_unless_enough_cases_of_the_last_block_speak_against_it() -> None:
+    evidence = replace(_classes(0.52, 0.08), classes_last={"ok": 240, "bad": 60})
+    folds = replace(evidence.candidates[2], folds=Score(0.62, 0.56, 0.68))
+    traced = replace(evidence, candidates=(*evidence.candidates[:2], folds))
+    assert make_verdict(traced).code == "weak"
+    assert "60" in make_verdict(traced).sentence.en
+    against = replace(folds, last_block=Score(0.48, 0.44, 0.52))
+    gone = replace(evidence, candidates=(*evidence.candidates[:2], against))
+    assert make_verdict(gone).code == "not_answerable"
+    assert make_verdict(replace(gone, classes_last={"ok": 287, "bad": 13})).code == "weak"
+
+
+@given(
+    value=st.floats(0.3, 0.9), half=st.floats(0.01, 0.2), last=st.floats(0.35, 0.65), wide=st.floats(0.16, 0.3),
+    bad=st.integers(5, 200),
+)  # fmt: skip
+def test_where_the_last_block_tells_nothing_the_folds_decide_between_weak_and_not_answerable(
+    value: float, half: float, last: float, wide: float, bad: int
+) -> None:
+    evidence = replace(_classes(last, wide), classes_last={"ok": 400, "bad": bad})
+    limit = replace(evidence.candidates[1], last_block=Score(0.5, 0.4, 0.6), folds=Score(0.5, 0.4, 0.6))
+    trees = replace(evidence.candidates[2], folds=Score(value, value - half, value + half))
+    verdict = make_verdict(replace(evidence, candidates=(evidence.candidates[0], limit, trees)))
+    against = bad >= 30 and last + wide < value - half
+    assert verdict.code == ("weak" if value - half > 0.5 and not against else "not_answerable")
 
 
 def test_a_model_that_leans_on_a_doubtful_column_is_weak_and_asks() -> None:

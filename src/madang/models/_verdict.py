@@ -6,8 +6,9 @@ The rules, in their order; the first that applies decides the code:
    could be fitted.
 2. ``not_answerable``: no candidate, simple or not, beats the constant on the last block beyond its interval, although there
    were enough rows to see an effect (300 to learn from, 60 in the last block). With fewer rows it is ``collect_data``. Where
-   the rarer class has fewer than 30 cases in the last block, but a candidate beats the constant in the folds beyond its
-   interval, it is ``weak``: a trace that the last block is too small to confirm.
+   a candidate of a classification beats the constant in the folds beyond its interval, and the last block does not speak
+   against it, it is ``weak``: a trace that the last block is too small to confirm. The last block speaks against it when it has
+   at least 30 cases of the rarer class and the interval there ends below what the folds showed at the least.
 3. ``use_simple_rule``: the chosen model does not beat the best simple candidate on the last block beyond its interval, and
    that simple candidate beats the constant.
 4. ``weak``: the chosen model beats the simple ones, but what it gains is too little to act on (see `_ENOUGH`), or it relies
@@ -199,16 +200,19 @@ def make_verdict(evidence: Evidence) -> Verdict:
 
 
 def _trace(evidence: Evidence, constant: CandidateResult) -> CandidateResult | None:
-    """The candidate that beats the constant in the folds, where the last block has too few cases to tell."""
+    """The candidate that beats the constant in the folds, where the last block does not speak against it."""
     counts = [n for n in evidence.classes_last.values() if n > 0]
     reference = constant.folds.value
-    if not counts or min(counts) >= _CASES_TELL or reference is None:
+    if not counts or reference is None:
         return None
     lower = evidence.metric.better == "lower"
     found = []
     for one in evidence.candidates:
         value, end = one.folds.value, one.folds.high if lower else one.folds.low
         if one.family == "constant" or value is None or end is None:
+            continue
+        reach = one.last_block.low if lower else one.last_block.high
+        if min(counts) >= _CASES_TELL and (reach is None or ((reach > end) if lower else (reach < end))):
             continue
         if (end < reference) if lower else (end > reference):
             found.append((value if lower else -value, one.name, one))
@@ -626,22 +630,26 @@ def _faint(evidence: Evidence, trace: CandidateResult, constant: CandidateResult
     metric, folds, base = _metric_name(evidence), _figure(evidence, trace.folds), _figure(evidence, constant.folds)
     last, where, name = _figure(evidence, trace.last_block), _set(evidence), _way(constant)
     about = _about(evidence)
-    word = "case" if cases == 1 else "cases"
+    if cases < _CASES_TELL:
+        only = Bilingual(f"드문 등급이 {cases}건뿐이라", f"only {cases} {'case' if cases == 1 else 'cases'} of the rarer class")
+    else:
+        only = Bilingual(f"드문 등급이 {cases}건이라도", f"{cases} cases of the rarer class")
     sentence = _sentence(
         evidence,
         f"{about.ko} 아주 약하게만 맞힐 수 있어요: 배운 구간을 나누어 확인하면 {with_particle(metric.ko, '이', '가')} {folds.ko}"
-        f", {with_particle(name.ko, '은', '는')} {base.ko}이지만, {where.ko}에는 드문 등급이 {cases}건뿐이라 {last.ko}로는 확인되지 않아요.",
+        f", {with_particle(name.ko, '은', '는')} {base.ko}이지만, {where.ko}에는 {only.ko} {last.ko}로는 확인되지 않아요.",
         f"{about.en} shows only a weak trace: over the folds of the part learned from the {metric.en} was {folds.en}, against {base.en} for "
-        f"{name.en}, but {where.en} hold only {cases} {word} of the rarer class and do not confirm it, with {last.en}",
+        f"{name.en}, but {where.en} hold {only.en} and do not confirm it, with {last.en}",
     )
     step = _measure(evidence)
+    wanted = max(_CASES_TELL, 2 * cases)
     return Verdict(
         code="weak",
         sentence=sentence,
         confidence="low",
         next=Bilingual(
-            ko=f"모델은 아직 쓰지 말고, 새 데이터에 드문 등급이 {_CASES_TELL}건 모일 때까지 기록한 뒤 다시 실행하세요. {step.ko}",
-            en=f"Do not use a model yet; record until new data hold {_CASES_TELL} cases of the rarer class, then run again. {step.en}",
+            ko=f"모델은 아직 쓰지 말고, 새 데이터에 드문 등급이 {wanted}건 모일 때까지 기록한 뒤 다시 실행하세요. {step.ko}",
+            en=f"Do not use a model yet; record until new data hold {wanted} cases of the rarer class, then run again. {step.en}",
         ),
     )
 
