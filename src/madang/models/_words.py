@@ -10,14 +10,32 @@ from madang.models._frame import Task
 from madang.plant import Bilingual
 
 LeakCode = Literal[
-    "consequence", "label_copy", "identifier", "row_order", "future_value", "duplicate_rows", "target_derived",
-    "after_result", "file_name", "group_overlap",
+    "consequence",
+    "label_copy",
+    "identifier",
+    "row_order",
+    "future_value",
+    "duplicate_rows",
+    "target_derived",
+    "after_result",
+    "file_name",
+    "group_overlap",
 ]
 VerdictCode = Literal["use_model", "use_simple_rule", "weak", "collect_data", "not_answerable"]
 Confidence = Literal["high", "medium", "low"]
 Family = Literal[
-    "constant", "persistence", "seasonal", "linear_lags", "pls", "rules", "spc_limit", "trees", "hybrid", "subspace",
-    "memory", "template",
+    "constant",
+    "persistence",
+    "seasonal",
+    "linear_lags",
+    "pls",
+    "rules",
+    "spc_limit",
+    "trees",
+    "hybrid",
+    "subspace",
+    "memory",
+    "template",
 ]
 
 

@@ -91,11 +91,33 @@ Severity = Literal["info", "warning", "stop"]
 
 FINDING_CODES: frozenset[str] = frozenset(
     [
-        "duplicate_rows", "out_of_order", "midnight_row", "shifted_columns", "transposed", "repeated_file",
-        "repeated_experiment", "stuck_values", "counter_rollover", "bad_value_code", "mixed_units", "unit_change",
-        "personal_data", "clock_skew", "daylight_saving", "ambiguous_date", "totals_row", "hidden_sheet",
-        "hidden_column", "formula_cell", "merged_header", "renamed_column", "type_change", "truncated",
-        "unreadable_rows", "censored_value", "mixed_encoding",
+        "duplicate_rows",
+        "out_of_order",
+        "midnight_row",
+        "shifted_columns",
+        "transposed",
+        "repeated_file",
+        "repeated_experiment",
+        "stuck_values",
+        "counter_rollover",
+        "bad_value_code",
+        "mixed_units",
+        "unit_change",
+        "personal_data",
+        "clock_skew",
+        "daylight_saving",
+        "ambiguous_date",
+        "totals_row",
+        "hidden_sheet",
+        "hidden_column",
+        "formula_cell",
+        "merged_header",
+        "renamed_column",
+        "type_change",
+        "truncated",
+        "unreadable_rows",
+        "censored_value",
+        "mixed_encoding",
     ]
 )
 """The closed list of finding codes."""
