@@ -48,7 +48,7 @@ HEAD = 1 << 20
 """Bytes at the start of a file from which separator and header are found out."""
 WHOLE = 32 << 20
 """Bytes up to which all records are learned from; of a larger file its head, its end and stretches between."""
-MOST_COLUMNS = 4096
+MOST_COLUMNS = 16_384
 """More columns than records of a plant have; a table on its side is turned before it is counted."""
 _HEADER_WITHIN = 400
 """Lines within which the header of a template is looked for."""
