@@ -1,10 +1,29 @@
-"""Brings files in, and can prove what it did not get."""
+"""Brings readings, records and files in, and can prove what it did not get.
+
+Files: `find_tables`, `open_table`. Live sources: a `Source` hands `Block`s, `Message`s and `Rows` to a `Sink`; the `Spool` makes them
+durable before the peer is told so; the library pulls from the spool. What was not got stands in the gap ledger.
+"""
 
 from __future__ import annotations
 
+from madang.connect._blocks import BLOCK_SCHEMA, Block, DataType, Decoded, Message, Origin, Reject, Rows, Tag
 from madang.connect._cells import Cell, CellTable
 from madang.connect._discover import find_tables, passed_over
+from madang.connect._gaps import Backfilled, Gap, GapCause
 from madang.connect._open import fits, lacking, open_table
+from madang.connect._source import (
+    Actuator,
+    Capability,
+    ConnectionSettings,
+    ConnectionState,
+    Decoder,
+    Sink,
+    Source,
+    SourceDescription,
+    TestName,
+    TestStep,
+    WriteOutcome,
+)
 from madang.connect._tables import (
     ROW,
     CellType,
@@ -23,22 +42,45 @@ from madang.connect._tables import (
 from madang.connect._template import Misfit
 
 __all__ = [
+    "BLOCK_SCHEMA",
     "ROW",
+    "Actuator",
+    "Backfilled",
+    "Block",
+    "Capability",
     "Cell",
     "CellTable",
     "CellType",
     "Chunk",
+    "ConnectionSettings",
+    "ConnectionState",
+    "DataType",
+    "Decoded",
+    "Decoder",
     "FileFormat",
+    "Gap",
+    "GapCause",
     "Layout",
     "LongColumns",
+    "Message",
     "Misfit",
+    "Origin",
     "ReadOptions",
     "ReadingStep",
+    "Reject",
+    "Rows",
+    "Sink",
+    "Source",
     "SourceColumn",
+    "SourceDescription",
     "TableLayout",
     "TableReader",
     "TableSource",
+    "Tag",
     "Tally",
+    "TestName",
+    "TestStep",
+    "WriteOutcome",
     "find_tables",
     "fits",
     "lacking",

@@ -12,6 +12,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from madang.plant._places import EquipmentPath, Interval, Party
+from madang.plant._status import (
+    BAD,
+    BAD_CONFIGURATION,
+    BAD_DEVICE_FAILURE,
+    BAD_NO_COMMUNICATION,
+    BAD_NODE_UNKNOWN,
+    BAD_NOT_SUPPORTED,
+    BAD_OUT_OF_SERVICE,
+    BAD_SENSOR_FAILURE,
+    BAD_TYPE_MISMATCH,
+    BAD_WAITING_FOR_INITIAL_DATA,
+    GOOD,
+    GOOD_LOCAL_OVERRIDE,
+    OVERFLOW_BITS,
+    UNCERTAIN,
+    UNCERTAIN_LAST_USABLE,
+    UNCERTAIN_SUBNORMAL,
+    UNCERTAIN_SUBSTITUTE,
+    QualityClass,
+    quality_class,
+    quality_text,
+)
 from madang.plant._units import Unit, affine, convert, known_spellings, known_units, parse_unit, split_unit, unit_of
 from madang.plant._words import FINDING_CODES, Bilingual, Finding, Kind, Role, Severity, ValueFlag
 
@@ -33,7 +55,24 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "BAD",
+    "BAD_CONFIGURATION",
+    "BAD_DEVICE_FAILURE",
+    "BAD_NODE_UNKNOWN",
+    "BAD_NOT_SUPPORTED",
+    "BAD_NO_COMMUNICATION",
+    "BAD_OUT_OF_SERVICE",
+    "BAD_SENSOR_FAILURE",
+    "BAD_TYPE_MISMATCH",
+    "BAD_WAITING_FOR_INITIAL_DATA",
     "FINDING_CODES",
+    "GOOD",
+    "GOOD_LOCAL_OVERRIDE",
+    "OVERFLOW_BITS",
+    "UNCERTAIN",
+    "UNCERTAIN_LAST_USABLE",
+    "UNCERTAIN_SUBNORMAL",
+    "UNCERTAIN_SUBSTITUTE",
     "Bilingual",
     "EnvelopeLimit",
     "EquipmentPath",
@@ -49,6 +88,7 @@ __all__ = [
     "LineRecipe",
     "LineSource",
     "Party",
+    "QualityClass",
     "RecipePhase",
     "Role",
     "Severity",
@@ -61,6 +101,8 @@ __all__ = [
     "known_spellings",
     "known_units",
     "parse_unit",
+    "quality_class",
+    "quality_text",
     "read_line",
     "split_unit",
     "unit_of",
