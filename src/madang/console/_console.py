@@ -6,10 +6,8 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
@@ -19,25 +17,17 @@ from starlette.staticfiles import StaticFiles
 
 from madang.console._charts import quality_strip
 from madang.console._format import Formats, unit_symbol
-from madang.console._pages import render, words
+from madang.console._pages import render
 from madang.console._report import report_context, report_html
-from madang.console._texts import LANGS, Lang, choose_language
+from madang.console._texts import Lang
+from madang.console._view import YEAR, View, download, local_address, paged, see, shell
 from madang.errors import InputError, MadangError, RefusedError
 from madang.plant import Kind, Role
 
 if TYPE_CHECKING:
     from madang.api import Desk, Studies
 
-_PAGE: Final = 50
 _QUARANTINE_SHOWN: Final = 1000
-_THEMES: Final = ("light", "dark", "system")
-_PAGES: Final = (
-    ("home", "/", "h"),
-    ("studies", "/studies", "s"),
-    ("library", "/library", "l"),
-    ("mapping", "/mapping", "m"),
-    ("quality", "/quality", "q"),
-)
 _ZONES: Final = (
     "Asia/Seoul", "UTC", "Asia/Tokyo", "Asia/Shanghai", "Asia/Ho_Chi_Minh", "Asia/Kolkata", "Europe/Berlin", "Europe/Warsaw",
     "Europe/London", "America/New_York", "America/Chicago", "America/Los_Angeles", "America/Mexico_City",
@@ -45,7 +35,6 @@ _ZONES: Final = (
 _UNITLESS: Final = frozenset({"identifier", "category", "state", "text", "time", "count", "ratio", "power_factor", "unknown"})
 _ABOUT: Final = ("description", "process", "equipment", "owner", "licence")
 _CLASSES: Final = ("unclassified", "open", "member", "agreement", "restricted", "core")
-_YEAR: Final = 365 * 86_400
 
 
 class _Static(StaticFiles):
@@ -53,15 +42,9 @@ class _Static(StaticFiles):
 
     async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
         response = await super().get_response(path, scope)
-        kept = f"public, max-age={_YEAR}, immutable" if b"v=" in scope.get("query_string", b"") else "no-cache"
+        kept = f"public, max-age={YEAR}, immutable" if b"v=" in scope.get("query_string", b"") else "no-cache"
         response.headers["Cache-Control"] = kept
         return response
-
-
-@lru_cache(maxsize=64)
-def _static_url(path: str) -> str:
-    content = files("madang.console").joinpath("static").joinpath(path).read_bytes()
-    return f"/static/{path}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
 class Console:
@@ -87,7 +70,7 @@ class Console:
 
     def error_page(self, request: Request, error: MadangError, status: int) -> Response:
         """Answer a person with what happened and the next step."""
-        view = _View(self, request, "")
+        view = View(self, request, "")
         ko = view.lang == "ko"
         shown = {
             "kind": 3 if status == 404 else error.exit_code,
@@ -101,7 +84,7 @@ class Console:
     def _waiting(self, datasets: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
         return sum(d["asks"] for d in datasets), sum(d["quarantined"] for d in datasets)
 
-    def _study_row(self, draft: Any, view: _View) -> dict[str, Any]:  # noqa: ANN401 (a draft of `madang.api`)
+    def _study_row(self, draft: Any, view: View) -> dict[str, Any]:  # noqa: ANN401 (a draft of `madang.api`)
         document = self._studies.document(draft.id) if draft.state == "done" else None
         verdict = (document or {}).get("verdict") or {}
         error = self._studies.error(draft.id) if draft.state == "failed" else None
@@ -118,7 +101,7 @@ class Console:
             "time": draft.ended or draft.created,
         }
 
-    def _study_rows(self, view: _View, states: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def _study_rows(self, view: View, states: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Guided studies, and those that were computed elsewhere and kept in the library, newest first."""
         rows = [self._study_row(d, view) for d in self._studies.all() if not states or d.state in states]
         shown = {row["name"] for row in rows}
@@ -145,7 +128,7 @@ class Console:
     def _add_home(self) -> None:
         @self.router.get("/")
         def home(request: Request) -> Response:
-            view = _View(self, request, "home")
+            view = View(self, request, "home")
             datasets = self._desk.datasets()
             asks, quarantined = self._waiting(datasets)
             context = {
@@ -168,22 +151,22 @@ class Console:
 
         @router.get("/studies")
         def list_studies(request: Request, page: Annotated[int, Query(ge=1)] = 1) -> Response:
-            view = _View(self, request, "studies")
+            view = View(self, request, "studies")
             every = self._study_rows(view)
-            rows, pager = _paged(every, page)
+            rows, pager = paged(every, page)
             done = sum(row["state"] == "done" for row in every)
             sentence = view.t("studies.sentence", n=len(every), done=done) if every else view.t("studies.sentence_empty")
             return view.page("studies.html", {"studies": rows, "page": pager, "sentence": sentence})
 
         @router.get("/studies/new")
         def new_study(request: Request) -> Response:
-            view = _View(self, request, "studies")
+            view = View(self, request, "studies")
             return view.page("study_new.html", {"datasets": self._desk.datasets()})
 
         @router.post("/studies")
         def drop(files: Annotated[list[UploadFile], File()]) -> Response:
             draft = begin(studies, files, None)
-            return _see(f"/studies/{draft.id}")
+            return see(f"/studies/{draft.id}")
 
         @router.post("/studies/from")
         def from_library(dataset: Annotated[str, Form(max_length=500)]) -> Response:
@@ -191,11 +174,11 @@ class Console:
             paths = self._desk.sources(dataset, studies.upload_folder(draft.id))
             draft.files = [{"name": path.name, "size": path.stat().st_size} for path in paths]
             studies.start(draft, "reading")
-            return _see(f"/studies/{draft.id}")
+            return see(f"/studies/{draft.id}")
 
         @router.get("/studies/kept/{name}")
         def kept(request: Request, name: str) -> Response:
-            view = _View(self, request, "studies")
+            view = View(self, request, "studies")
             document = self._desk.saved_study(name)
             context = {
                 **report_context(document, view.base(), live=True),
@@ -207,8 +190,8 @@ class Console:
 
         @router.get("/studies/kept/{name}/report.html")
         def kept_file(request: Request, name: str) -> Response:
-            view = _View(self, request, "studies")
-            return _download(report_html(self._desk.saved_study(name), view.lang, self._desk.zone), name, view.lang)
+            view = View(self, request, "studies")
+            return download(report_html(self._desk.saved_study(name), view.lang, self._desk.zone), name, view.lang)
 
         @router.get("/studies/{study}")
         def guided(request: Request, study: str) -> Response:
@@ -216,12 +199,12 @@ class Console:
                 # The command line speaks of a study by the name it was kept under.
                 query = f"?{request.url.query}" if request.url.query else ""
                 return RedirectResponse(f"/studies/kept/{quote(study, safe='')}{query}", status_code=307)
-            view = _View(self, request, "studies")
+            view = View(self, request, "studies")
             return view.page("study.html", self._guided_context(study, view))
 
         @router.get("/studies/{study}/progress")
         def progress(request: Request, study: str, state: str = "running") -> Response:
-            view = _View(self, request, "studies")
+            view = View(self, request, "studies")
             draft = studies.get(study)
             if draft.state != state:
                 # What comes next is another page: the whole guided study is read again.
@@ -234,14 +217,14 @@ class Console:
         @router.post("/studies/{study}/files")
         def more_files(study: str, files: Annotated[list[UploadFile], File()]) -> Response:
             add_files(studies, studies.get(study), files, None)
-            return _see(f"/studies/{study}")
+            return see(f"/studies/{study}")
 
         @router.post("/studies/{study}/zone")
         def zone(study: str, zone: Annotated[str, Form(max_length=60)]) -> Response:
             draft = studies.get(study)
             draft.zone = zone
             studies.start(draft, "reading")
-            return _see(f"/studies/{study}")
+            return see(f"/studies/{study}")
 
         @router.post("/studies/{study}/run")
         async def run(request: Request, study: str) -> Response:
@@ -251,17 +234,17 @@ class Console:
                 await run_in_threadpool(choose_and_run, studies, study, choices)
             except RefusedError as refused:
                 # What was chosen is kept; the page says what it waits for.
-                return _see(f"/studies/{study}?{urlencode({'waits': str(refused.where.get('study', ''))})}#step5")
-            return _see(f"/studies/{study}#step5")
+                return see(f"/studies/{study}?{urlencode({'waits': str(refused.where.get('study', ''))})}#step5")
+            return see(f"/studies/{study}#step5")
 
         @router.post("/studies/{study}/cancel")
         def cancel(study: str) -> Response:
             studies.cancel(study)
-            return _see(f"/studies/{study}#step5")
+            return see(f"/studies/{study}#step5")
 
         @router.get("/studies/{study}/report")
         def report(request: Request, study: str) -> Response:
-            view = _View(self, request, "studies")
+            view = View(self, request, "studies")
             document = self._finished(study)
             context = {
                 **report_context(document, view.base(), live=True),
@@ -273,8 +256,8 @@ class Console:
 
         @router.get("/studies/{study}/report.html")
         def report_file(request: Request, study: str) -> Response:
-            view = _View(self, request, "studies")
-            return _download(report_html(self._finished(study), view.lang, self._desk.zone), study, view.lang)
+            view = View(self, request, "studies")
+            return download(report_html(self._finished(study), view.lang, self._desk.zone), study, view.lang)
 
     def _finished(self, study: str) -> dict[str, Any]:
         self._studies.get(study)
@@ -290,7 +273,7 @@ class Console:
             )
         return document
 
-    def _draft_view(self, draft: Any, view: _View) -> dict[str, Any]:  # noqa: ANN401 (a draft of `madang.api`)
+    def _draft_view(self, draft: Any, view: View) -> dict[str, Any]:  # noqa: ANN401 (a draft of `madang.api`)
         document = self._studies.document(draft.id) if draft.state == "done" else None
         intake = self._studies.intake(draft.id)
         error = self._studies.error(draft.id) if draft.state == "failed" else None
@@ -318,7 +301,7 @@ class Console:
             "verdict": (document or {}).get("verdict"),
         }
 
-    def _guided_context(self, study: str, view: _View) -> dict[str, Any]:
+    def _guided_context(self, study: str, view: View) -> dict[str, Any]:
         draft = self._studies.get(study)
         shown = self._draft_view(draft, view)
         columns = _unique_columns(shown["tables"])
@@ -367,7 +350,7 @@ class Console:
             "snippets": _study_snippets(view, draft),
         }
 
-    def _waits_for(self, draft: Any, view: _View) -> str | None:  # noqa: ANN401 (a draft of `madang.api`)
+    def _waits_for(self, draft: Any, view: View) -> str | None:  # noqa: ANN401 (a draft of `madang.api`)
         """The study that this one was refused for, while that one is still at work."""
         other = view.request.query_params.get("waits", "")
         if draft.state == "running" or not self._studies.knows(other):
@@ -385,11 +368,11 @@ class Console:
         def library(
             request: Request, q: Annotated[str, Query(max_length=500)] = "", page: Annotated[int, Query(ge=1)] = 1
         ) -> Response:
-            view = _View(self, request, "library")
+            view = View(self, request, "library")
             every = desk.datasets()
             found = desk.datasets(q) if q.strip() else every
             hits = desk.columns_found(q) if q.strip() else []
-            shown, pager = _paged(found, page)
+            shown, pager = paged(found, page)
             if not every:
                 sentence = view.t("library.sentence_empty")
             elif q.strip():
@@ -404,7 +387,7 @@ class Console:
                 "hits": hits,
                 "page": pager,
                 "snippets": view.snippets(
-                    f"library search {_shell(q)}" if q else "library list",
+                    f"library search {shell(q)}" if q else "library list",
                     f"ws.library.search({q!r})" if q else "ws.library.list()",
                 ),
             }
@@ -419,7 +402,7 @@ class Console:
             column: Annotated[str | None, Query(max_length=1000)] = None,
             page: Annotated[int, Query(ge=1)] = 1,
         ) -> Response:
-            view = _View(self, request, "library")
+            view = View(self, request, "library")
             return view.page(
                 "card.html", self._card_context(view, desk.card(name, version), tab, column, page, version is not None)
             )
@@ -427,12 +410,12 @@ class Console:
         @router.post("/library/undo")
         def undo(id: Annotated[str, Form(max_length=200)], back: Annotated[str, Form(max_length=2000)] = "/") -> Response:
             made = desk.undo(id)
-            return _see(_local(back), flash=f"undone:{made.get('dataset')}:{made.get('version')}")
+            return see(local_address(back), flash=f"undone:{made.get('dataset')}:{made.get('version')}")
 
         @router.post("/library/redo")
         def redo(id: Annotated[str, Form(max_length=200)], back: Annotated[str, Form(max_length=2000)] = "/") -> Response:
             made = desk.redo(id)
-            return _see(_local(back), flash=f"redone:{made.get('dataset')}:{made.get('version')}")
+            return see(local_address(back), flash=f"redone:{made.get('dataset')}:{made.get('version')}")
 
         @router.post("/library/{name}/about")
         async def about(request: Request, name: str) -> Response:
@@ -441,17 +424,17 @@ class Console:
             if said.get("importance") == "unclassified":
                 said["importance"] = None
             await run_in_threadpool(desk.describe, name, said)
-            return _see(f"/library/{quote(name, safe='')}?tab=about", flash=f"said:{name}:0")
+            return see(f"/library/{quote(name, safe='')}?tab=about", flash=f"said:{name}:0")
 
     def _card_context(
-        self, view: _View, card: dict[str, Any], tab: str, column: str | None, page: int, version_given: bool
+        self, view: View, card: dict[str, Any], tab: str, column: str | None, page: int, version_given: bool
     ) -> dict[str, Any]:
         tab = tab if tab in ("columns", "findings", "quality", "trend", "about", "versions") else "columns"
         columns = card["columns"]
         asks = sum(c["status"] == "ask" for c in columns)
         numeric = [c for c in columns if c["type"] in ("number", "integer")]
         chosen = next((c for c in numeric if c["name"] == column), numeric[0] if numeric else None)
-        shown, pager = _paged(columns, page)
+        shown, pager = paged(columns, page)
         strip = _strip(card.get("shifts"), view)
         span = (
             view.t("card.span", first=view.f.instant(card["time_first"]), last=view.f.instant(card["time_last"]))
@@ -507,7 +490,7 @@ class Console:
             "about_fields": _ABOUT,
             "classes": _CLASSES,
             "snippets": view.snippets(
-                f"library card {_shell(name)}@{card['version']}", f"ws.library.card({name + '@' + str(card['version'])!r})"
+                f"library card {shell(name)}@{card['version']}", f"ws.library.card({name + '@' + str(card['version'])!r})"
             ),
         }
 
@@ -521,11 +504,11 @@ class Console:
             show: str = "ask",
             page: Annotated[int, Query(ge=1)] = 1,
         ) -> Response:
-            view = _View(self, request, "mapping")
+            view = View(self, request, "mapping")
             show = show if show in ("ask", "proposed", "accepted", "all") else "ask"
             datasets = desk.datasets()
             columns = desk.mappings(dataset or None, show)
-            shown, pager = _paged(columns, page)
+            shown, pager = paged(columns, page)
             waiting = len(columns) if show == "ask" else len(desk.mappings(dataset or None, "ask"))
             sentence = (
                 view.t("mapping.sentence_empty")
@@ -559,7 +542,7 @@ class Console:
             back: Annotated[str, Form(max_length=2000)] = "/mapping",
             row: int = 0,
         ) -> Response:
-            view = _View(self, request, "mapping")
+            view = View(self, request, "mapping")
             error = ""
             try:
                 code = _unit_code(unit, view.lang)
@@ -570,12 +553,12 @@ class Console:
                 error = refused.ko if view.lang == "ko" else refused.en
                 card = next(c for c in desk.mappings(dataset, "all") if c["name"] == column)
             if not row:
-                return _see(_local(back))
+                return see(local_address(back))
             context = {
                 **view.base(),
                 **_mapping_words(),
                 "column": {**_mapping_row(card, view), "error": error},
-                "here_url": _local(back),
+                "here_url": local_address(back),
             }
             return HTMLResponse(render("_mapping_row_only.html", context))
 
@@ -586,11 +569,11 @@ class Console:
         def quality(
             request: Request, dataset: Annotated[str, Query(max_length=500)] = "", page: Annotated[int, Query(ge=1)] = 1
         ) -> Response:
-            view = _View(self, request, "quality")
+            view = View(self, request, "quality")
             datasets = desk.datasets()
             wanted = [d for d in datasets if not dataset or d["dataset"] == dataset]
             rows = [r for d in wanted if d["quarantined"] for r in desk.quarantine(d["dataset"])]
-            shown, pager = _paged(rows[:_QUARANTINE_SHOWN], page)
+            shown, pager = paged(rows[:_QUARANTINE_SHOWN], page)
             if not datasets:
                 sentence = view.t("quality.sentence_empty")
             elif len(rows) > _QUARANTINE_SHOWN:
@@ -609,7 +592,7 @@ class Console:
                 "page": pager,
                 "findings": _warnings(desk.card(d["dataset"]) for d in wanted[:20]),
                 "snippets": view.snippets(
-                    f"library quarantine {_shell(dataset or (wanted[0]['dataset'] if wanted else 'DATASET'))}",
+                    f"library quarantine {shell(dataset or (wanted[0]['dataset'] if wanted else 'DATASET'))}",
                     f"ws.library.quarantine({dataset or (wanted[0]['dataset'] if wanted else 'DATASET')!r})",
                 ),
             }
@@ -622,125 +605,10 @@ class Console:
             for name in names:
                 made = desk.replay(name)
             target = f"/quality?{urlencode({'dataset': dataset})}" if dataset else "/quality"
-            return _see(target, flash=f"replayed:{made.get('dataset', '')}:{made.get('version', '')}" if made else None)
+            return see(target, flash=f"replayed:{made.get('dataset', '')}:{made.get('version', '')}" if made else None)
 
 
-class _View:
-    """One request of one reader: language, theme, and how to fill a page."""
-
-    def __init__(self, console: Console, request: Request, here: str) -> None:
-        self.console = console
-        self.request = request
-        self.here = here
-        query = request.query_params
-        self.lang: Lang = choose_language(
-            query.get("lang"), request.cookies.get("lang"), request.headers.get("accept-language")
-        )
-        theme = query.get("theme") or request.cookies.get("theme") or "system"
-        self.theme = theme if theme in _THEMES else "system"
-        self._words = words(self.lang, console._desk.zone)
-        self.t: Callable[..., str] = self._words["t"]
-        self.word: Callable[..., str] = self._words["word"]
-        self.pick: Callable[..., str] = self._words["pick"]
-        self.f: Formats = self._words["f"]
-
-    def base(self) -> dict[str, Any]:
-        """What every template of this reader needs."""
-        return {
-            **self._words,
-            "theme": self.theme,
-            "static": _static_url,
-            "with_query": self._with_query,
-            "path": self.request.url.path,
-            "here_url": self._with_query(),
-            "now": self.console._now(),
-        }
-
-    def snippets(self, command: str, call: str) -> dict[str, str]:
-        """The same view from the command line and from Python."""
-        folder = str(self.console._desk.path)
-        return {
-            "cli": f"madang --workspace {_shell(folder)} {command}",
-            "python": f"import madang\nws = madang.open({folder!r})\n{call}",
-        }
-
-    def page(
-        self,
-        template: str,
-        context: Mapping[str, Any],
-        *,
-        status: int = 200,
-        datasets: Sequence[Mapping[str, Any]] | None = None,
-        waiting: bool = True,
-    ) -> Response:
-        """Fill a page and remember the reader's choices of language and theme."""
-        desk = self.console._desk
-        asks, quarantined = self.console._waiting(desk.datasets() if datasets is None and waiting else datasets or [])
-        counts = {"mapping": asks, "quality": quarantined}
-        filled = {
-            "flash": self._flash(),
-            "snippets": None,
-            **self.base(),
-            "workspace": {"name": desk.path.name, "path": str(desk.path)},
-            "pages": [{"id": i, "href": href, "key": key, "waiting": counts.get(i, 0)} for i, href, key in _PAGES],
-            "here": self.here,
-            **context,
-        }
-        response = HTMLResponse(render(template, filled), status_code=status, headers={"Cache-Control": "no-store"})
-        for name, value, allowed in (("lang", self.lang, LANGS), ("theme", self.theme, _THEMES)):
-            if self.request.query_params.get(name) in allowed:
-                response.set_cookie(name, value, max_age=_YEAR, samesite="strict", httponly=True)
-        if self.request.cookies.get("flash"):
-            response.delete_cookie("flash")
-        return response
-
-    def _with_query(self, **changes: object) -> str:
-        query = dict(self.request.query_params)
-        # A choice once made is remembered; addresses stay short.
-        for name in ("lang", "theme", "row", "state"):
-            query.pop(name, None)
-        query.update({k: str(v) for k, v in changes.items() if v is not None})
-        for key, value in changes.items():
-            if value is None:
-                query.pop(key, None)
-        return f"{self.request.url.path}?{urlencode(query)}" if query else self.request.url.path
-
-    def _flash(self) -> str | None:
-        kind, _, rest = self.request.cookies.get("flash", "").partition(":")
-        dataset, _, version = rest.rpartition(":")
-        from urllib.parse import unquote
-
-        keys = {"undone": "finding.undone", "redone": "finding.redone", "replayed": "quality.replayed", "said": "card.said"}
-        return self.t(keys[kind], dataset=unquote(dataset), version=version.rpartition("@")[2]) if kind in keys else None
-
-
-def _see(url: str, flash: str | None = None) -> Response:
-    response = RedirectResponse(url, status_code=303)
-    if flash:
-        response.set_cookie("flash", quote(flash, safe=":@"), max_age=30, samesite="strict", httponly=True)
-    return response
-
-
-def _download(page: str, name: str, lang: str) -> Response:
-    # The file carries its style inside; it is sent to be kept, not to be shown under this site's policy.
-    return HTMLResponse(page, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{quote(f'{name}-{lang}.html')}"})
-
-
-def _local(url: str) -> str:
-    """Keep an address only when it lies on this site."""
-    parts = urlsplit(url)
-    return url if url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.netloc else "/"
-
-
-def _paged(rows: Sequence[Any], number: int) -> tuple[Sequence[Any], dict[str, int]]:
-    last = max(1, -(-len(rows) // _PAGE))
-    number = min(number, last)
-    first = (number - 1) * _PAGE
-    shown = rows[first : first + _PAGE]
-    return shown, {"number": number, "last": last, "rows": len(rows), "first_row": first + 1, "last_row": first + len(shown)}
-
-
-def _home_sentence(view: _View, datasets: int, asks: int, quarantined: int) -> str:
+def _home_sentence(view: View, datasets: int, asks: int, quarantined: int) -> str:
     waiting = [view.t(f"home.waiting_{key}", n=n) for key, n in (("asks", asks), ("quarantine", quarantined)) if n]
     if not waiting:
         return view.t("home.sentence_well", datasets=datasets)
@@ -750,12 +618,12 @@ def _home_sentence(view: _View, datasets: int, asks: int, quarantined: int) -> s
     return view.t("home.sentence_waiting", datasets=datasets, waiting=joined)
 
 
-def _last_intake(view: _View, datasets: Sequence[Mapping[str, Any]], now: datetime) -> str | None:
+def _last_intake(view: View, datasets: Sequence[Mapping[str, Any]], now: datetime) -> str | None:
     taken = max((d["taken"] for d in datasets if d["taken"]), default=None)
     return view.t("home.last_intake", age=view.f.age(taken, now), time=view.f.instant(taken)) if taken else None
 
 
-def _next_step(view: _View, asks: int, quarantined: int) -> dict[str, str]:
+def _next_step(view: View, asks: int, quarantined: int) -> dict[str, str]:
     if asks:
         return {"href": "/mapping", "label": view.t("home.next_asks", n=asks)}
     if quarantined:
@@ -763,7 +631,7 @@ def _next_step(view: _View, asks: int, quarantined: int) -> dict[str, str]:
     return {"href": "/studies/new", "label": view.t("home.next_study")}
 
 
-def _title(draft: Any, document: Mapping[str, Any] | None, view: _View) -> str:  # noqa: ANN401 (a draft of `madang.api`)
+def _title(draft: Any, document: Mapping[str, Any] | None, view: View) -> str:  # noqa: ANN401 (a draft of `madang.api`)
     names = [item["name"] for item in draft.files]
     if not names:
         return view.t("studies.untitled", date=view.f.short(draft.created))
@@ -772,7 +640,7 @@ def _title(draft: Any, document: Mapping[str, Any] | None, view: _View) -> str: 
     return f"{target} · {files}" if target else files
 
 
-def _form(table: Mapping[str, Any], view: _View) -> str:
+def _form(table: Mapping[str, Any], view: View) -> str:
     """Say in a few words how a table was read."""
     form = [str(table.get("format") or "").upper(), table.get("encoding")]
     separator = {",": None, "\t": "TAB"}.get(str(table.get("separator")), table.get("separator"))
@@ -788,14 +656,14 @@ def _form(table: Mapping[str, Any], view: _View) -> str:
     return " · ".join(str(x) for x in form if x)
 
 
-def _reason(code: str, view: _View) -> str:
+def _reason(code: str, view: View) -> str:
     """Say why a version or a step was made; the library's word carries the id of a step after a blank."""
     word, _, rest = code.partition(" ")
     said = view.word("card", f"reason_{word}")
     return code if said == f"reason_{word}" else f"{said} ({rest})" if rest else said
 
 
-def _table_view(table: Mapping[str, Any], view: _View) -> dict[str, Any]:
+def _table_view(table: Mapping[str, Any], view: View) -> dict[str, Any]:
     findings = list(table.get("findings", []))
     return {
         **{key: table.get(key) for key in ("source", "dataset", "time_column", "time_first", "time_last", "zone")},
@@ -834,7 +702,7 @@ def _target_candidates(columns: Sequence[Mapping[str, Any]], chosen: str | None)
 
 
 def _input_view(
-    column: Mapping[str, Any], excluded: Sequence[str], view: _View, leaks: Mapping[str, Mapping[str, Any]]
+    column: Mapping[str, Any], excluded: Sequence[str], view: View, leaks: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     role = str(column.get("role", "unknown"))
     available = {"result": "after_result", "target_candidate": "after_result", "time": "calendar"}.get(role, "unknown")
@@ -913,29 +781,23 @@ def _range(name: str, typed: Sequence[str]) -> list[float]:
     return numbers
 
 
-def _study_snippets(view: _View, draft: Any) -> dict[str, str]:  # noqa: ANN401 (a draft of `madang.api`)
+def _study_snippets(view: View, draft: Any) -> dict[str, str]:  # noqa: ANN401 (a draft of `madang.api`)
     names = [item["name"] for item in draft.files]
-    options = [f"--target {_shell(draft.target)}"] if draft.target else []
+    options = [f"--target {shell(draft.target)}"] if draft.target else []
     options += [f"--task {draft.task}"] if draft.task != "auto" else []
-    options += [f"--exclude {_shell(','.join(draft.exclude))}"] if draft.exclude else []
-    options += [f"--horizon {_shell(draft.horizon)}"] if draft.horizon else []
-    options += [f"--lab-delay {_shell(draft.lab_delay)}"] if draft.lab_delay else []
-    options += [f"--zone {_shell(draft.zone)}"] if draft.zone else []
+    options += [f"--exclude {shell(','.join(draft.exclude))}"] if draft.exclude else []
+    options += [f"--horizon {shell(draft.horizon)}"] if draft.horizon else []
+    options += [f"--lab-delay {shell(draft.lab_delay)}"] if draft.lab_delay else []
+    options += [f"--zone {shell(draft.zone)}"] if draft.zone else []
     options += [f"--budget {draft.budget}s", f"--seed {draft.seed}"]
     fields = {"target": draft.target, "task": draft.task, "exclude": tuple(draft.exclude), "horizon": draft.horizon}
     request = ", ".join(f"{k}={v!r}" for k, v in fields.items() if v and v != "auto")
     call = f"ws.study({[*names]!r}, StudyRequest({request}))"
-    snippets = view.snippets(f"study {' '.join(_shell(n) for n in names)} {' '.join(options)}", call)
+    snippets = view.snippets(f"study {' '.join(shell(n) for n in names)} {' '.join(options)}", call)
     snippets["python"] = snippets["python"].replace(
         "import madang\n", "import madang\nfrom madang.models import StudyRequest\n"
     )
     return snippets
-
-
-def _shell(words: str) -> str:
-    import shlex
-
-    return shlex.quote(words)
 
 
 def _plain(value: object) -> str:
@@ -961,7 +823,7 @@ def _unit_code(typed: str, lang: Lang) -> str | None:
     return next((u.code for u in known_units() if sign and unit_symbol(u.code, lang) == sign), sign or None)
 
 
-def _mapping_row(column: Mapping[str, Any], view: _View) -> dict[str, Any]:
+def _mapping_row(column: Mapping[str, Any], view: View) -> dict[str, Any]:
     stats = column.get("stats") or {}
     seen = ""
     if stats.get("min") is not None and stats.get("max") is not None:
@@ -980,7 +842,7 @@ def _warnings(cards: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found[:20]
 
 
-def _strip(shifts: Any, view: _View) -> dict[str, Any] | None:  # noqa: ANN401 (a JSON value)
+def _strip(shifts: Any, view: View) -> dict[str, Any] | None:  # noqa: ANN401 (a JSON value)
     """Arrange the shifts as a calendar: one row for each shift of the day, one column for each day; the newest 120 days."""
     found = [s for s in shifts or [] if s.get("local")]
     if len(found) < 2:
