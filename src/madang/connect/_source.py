@@ -47,6 +47,10 @@ class SourceDescription:
     """Options that are secrets: never written in plain text, never logged."""
     extra: str | None = None
     """Optional dependency that has to be installed, such as ``opcua``."""
+    schemes: tuple[str, ...] = ()
+    """What its addresses may begin with, such as ``opc.tcp``; empty: anything, or no address at all."""
+    url_example: str = ""
+    """An address as people write it, shown where a wrong one is refused."""
 
 
 @dataclass(frozen=True)
