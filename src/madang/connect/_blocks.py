@@ -82,6 +82,10 @@ class Message:
     """[us since 1970, UTC]"""
     again: bool = False
     """Whether the peer marked it as sent before (MQTT DUP)."""
+    retained: bool = False
+    """Whether the broker sent what it had kept (MQTT RETAIN): the value is older than `received`, by how much nobody knows."""
+    packet: int = 0
+    """Packet identifier under which the peer waits for the acknowledgement (MQTT), 0 = it waits for none."""
 
 
 @dataclass(frozen=True)
