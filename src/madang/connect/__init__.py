@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from madang.connect._blocks import BLOCK_SCHEMA, Block, DataType, Decoded, Message, Origin, Reject, Rows, Tag
 from madang.connect._cells import Cell, CellTable
+from madang.connect._collector import Collector, CollectorStatus
 from madang.connect._discover import find_tables, passed_over
+from madang.connect._frames import Frame
 from madang.connect._gaps import Backfilled, Gap, GapCause
+from madang.connect._ledger import Ledger
 from madang.connect._open import fits, lacking, open_table
+from madang.connect._registry import kinds, make_source
 from madang.connect._source import (
     Actuator,
     Capability,
@@ -24,6 +28,7 @@ from madang.connect._source import (
     TestStep,
     WriteOutcome,
 )
+from madang.connect._spool import OverflowPolicy, Spool, SpoolDepth, SpoolLimits
 from madang.connect._tables import (
     ROW,
     CellType,
@@ -39,6 +44,7 @@ from madang.connect._tables import (
     TableSource,
     Tally,
 )
+from madang.connect._tagbook import TagBook
 from madang.connect._template import Misfit
 
 __all__ = [
@@ -52,19 +58,24 @@ __all__ = [
     "CellTable",
     "CellType",
     "Chunk",
+    "Collector",
+    "CollectorStatus",
     "ConnectionSettings",
     "ConnectionState",
     "DataType",
     "Decoded",
     "Decoder",
     "FileFormat",
+    "Frame",
     "Gap",
     "GapCause",
     "Layout",
+    "Ledger",
     "LongColumns",
     "Message",
     "Misfit",
     "Origin",
+    "OverflowPolicy",
     "ReadOptions",
     "ReadingStep",
     "Reject",
@@ -73,17 +84,23 @@ __all__ = [
     "Source",
     "SourceColumn",
     "SourceDescription",
+    "Spool",
+    "SpoolDepth",
+    "SpoolLimits",
     "TableLayout",
     "TableReader",
     "TableSource",
     "Tag",
+    "TagBook",
     "Tally",
     "TestName",
     "TestStep",
     "WriteOutcome",
     "find_tables",
     "fits",
+    "kinds",
     "lacking",
+    "make_source",
     "open_table",
     "passed_over",
 ]

@@ -20,6 +20,7 @@ GapCause = Literal[
     "clock_jump",
     "out_of_range",
     "bad_tag",
+    "spool_damaged",
 ]
 Backfilled = Literal["no", "part", "yes", "impossible"]
 

@@ -1,0 +1,231 @@
+"""The files of a spool: which there are, what was found in them, and how the next frames get onto the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from madang.connect._frames import FrameHeader, FrameKind, Payload, decode_facts, encode_facts, pack
+from madang.connect._segments import SUFFIX, Damage, Segment, SegmentScan
+
+FORMAT: Final = 1
+
+
+def flush_folder(folder: Path) -> None:
+    """Make names in a folder durable, where the system can."""
+    with contextlib.suppress(PermissionError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class SegmentStore:
+    """Segments of one folder. One thread writes; any may look.
+
+    Args:
+        folder: Where the segments stand.
+        spool_id: Written into each segment's head.
+        salt: Seed of the header checksums.
+        sync: Makes the bytes of an open file durable.
+    """
+
+    def __init__(self, folder: Path, spool_id: str, salt: int, sync: Callable[[int], None]) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self.segments: list[Segment] = []
+        self.cursors: dict[str, str] = {}
+        self.released = 0
+        self.last = 0
+        """Sequence of the newest durable data frame, or the number before the next one where that is more."""
+        self._id = spool_id
+        self._salt = salt
+        self._sync = sync
+        self._handle: int | None = None
+
+    def load(self) -> list[Damage]:
+        """Read what earlier runs left: cut the torn tail, and return what is damaged before it."""
+        found = [s for p in sorted(self.folder.iterdir()) if (s := Segment.named(p)) is not None]
+        damages: list[Damage] = []
+        for number, segment in enumerate(found):
+            newest = number == len(found) - 1
+            scan = SegmentScan(segment, self._salt, whole=newest, before=None if newest else found[number + 1].first)
+            scan.run()
+            damages.extend(scan.damages)
+            for header, payload in scan.facts:
+                self._take_facts(header, payload)
+            if not newest and segment.last < found[number + 1].first - 1:
+                damages.append(Damage.of_tail(segment, scan.size, found[number + 1].first - 1))
+        self.segments = found
+        if found:
+            self._cut(found[-1])
+            self.released = max(self.released, found[0].first - 1)
+            self.last = max(self.released, *(s.last for s in found))
+        return damages
+
+    def _take_facts(self, header: FrameHeader, payload: bytes) -> None:
+        facts = decode_facts(memoryview(payload))
+        match header.kind:
+            case FrameKind.HEAD:
+                self.released = max(self.released, int(str(facts["released"])))
+                cursors = facts["cursors"]
+                self.cursors = dict(cursors) if isinstance(cursors, dict) else {}
+            case FrameKind.RELEASE:
+                self.released = max(self.released, int(str(facts["released"])))
+            case FrameKind.CURSOR:
+                self.cursors[str(facts["name"])] = str(facts["value"])
+
+    def _cut(self, segment: Segment) -> None:
+        handle = os.open(segment.path, os.O_RDWR)
+        try:
+            if os.fstat(handle).st_size > segment.end:
+                os.ftruncate(handle, segment.end)
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        with self.lock:
+            return sum(s.end for s in self.segments)
+
+    @property
+    def active(self) -> Segment | None:
+        """The segment that frames are appended to."""
+        return self.segments[-1] if self.segments and self._handle is not None else None
+
+    def write(self, frames: Sequence[tuple[FrameHeader, Sequence[bytes]]], segment_bytes: int) -> None:
+        """Write frames and make them durable, all of them, or raise and have none.
+
+        Raises:
+            OSError: They could not be written or flushed. What was written is cut off or left in a file that is not written to any
+                more: after a failed flush nobody can say which bytes of a file are on the disk.
+        """
+        if not frames:
+            return
+        segment = self.active
+        if segment is None or segment.end >= segment_bytes:
+            segment = self._begin(frames[0][0].sequence)
+        handle = self._handle
+        if handle is None:
+            raise RuntimeError("a segment without its file")
+        data = b"".join(part for _, parts in frames for part in parts)
+        try:
+            write_all(handle, data)
+        except OSError:
+            self._take_back(handle, segment)
+            raise
+        try:
+            self._sync(handle)
+        except OSError:
+            self.abandon()
+            raise
+        with self.lock:
+            for header, _ in frames:
+                segment.add(header, segment.end)
+            self.last = max(self.last, segment.last)
+
+    def _take_back(self, handle: int, segment: Segment) -> None:
+        try:
+            os.ftruncate(handle, segment.end)
+            os.lseek(handle, segment.end, os.SEEK_SET)
+        except OSError:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Write to the active file no more; the next write begins another."""
+        if self._handle is None:
+            return
+        handle, self._handle = self._handle, None
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, self.segments[-1].end)
+        with contextlib.suppress(OSError):
+            os.close(handle)
+        with self.lock:
+            if self.segments[-1].frames == 0:
+                self.segments.pop().path.unlink(missing_ok=True)
+
+    def _begin(self, sequence: int) -> Segment:
+        self.finish()
+        first = sequence if sequence > self.last else self.last + 1
+        path = self.folder / f"{first:016d}{SUFFIX}"
+        copy = 0
+        while path.exists():
+            copy += 1
+            path = self.folder / f"{first:016d}-{copy}{SUFFIX}"
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        segment = Segment(path, first)
+        facts = {"format": FORMAT, "id": self._id, "released": self.released, "cursors": self.cursors}
+        header, parts = framed(FrameKind.HEAD, first - 1, encode_facts(facts), 0, 0, self._salt)
+        try:
+            write_all(handle, b"".join(parts))
+            self._sync(handle)
+            flush_folder(self.folder)
+        except OSError:
+            os.close(handle)
+            path.unlink(missing_ok=True)
+            raise
+        segment.add(header, 0)
+        with self.lock:
+            self._handle = handle
+            self.segments.append(segment)
+        return segment
+
+    def finish(self) -> None:
+        """Close the active file; it stays as it is."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def forget(self, keep_bytes: int) -> None:
+        """Delete whole segments that were released, but for a tail of about `keep_bytes`."""
+        with self.lock:
+            kept = sum(s.end for s in self.segments[1:] if s.last <= self.released)
+            while len(self.segments) > 1 and self.segments[0].last <= self.released and kept >= keep_bytes:
+                gone = self.segments.pop(0)
+                kept -= self.segments[0].end
+                gone.path.unlink(missing_ok=True)
+
+    def drop_oldest(self) -> Segment | None:
+        """Delete the oldest segment, released or not; None when there is none."""
+        with self.lock:
+            if not self.segments:
+                return None
+            if len(self.segments) == 1:
+                self.finish()
+            gone = self.segments.pop(0)
+            gone.path.unlink(missing_ok=True)
+            return gone
+
+    def from_sequence(self, after: int) -> Iterator[Segment]:
+        """Yield the segments that hold frames with sequences above `after`."""
+        with self.lock:
+            found = [s for s in self.segments if s.last > after]
+        yield from found
+
+
+def framed(
+    kind: FrameKind, sequence: int, payload: Payload, samples: int, received: int, salt: int
+) -> tuple[FrameHeader, list[bytes]]:
+    """Return a frame's header and parts."""
+    header = FrameHeader(kind, sequence, payload.length, samples, received, payload.check)
+    return header, pack(kind, sequence, payload, samples, received, salt)
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Write all bytes at the file's place."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def read_identity(path: Path) -> str:
+    """Return the id that a spool wrote for itself."""
+    return str(json.loads(path.read_bytes())["id"])
