@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Collection, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,25 +228,43 @@ def time_above(time: TimeArray, value: FloatArray, limit: float, start: TimeArra
 
 @dataclass(frozen=True)
 class Buckets:
-    """A trend thinned for the eye: extremes and the worst quality of each bucket that holds a reading; shape (bucket,)."""
+    """A trend thinned for the eye: what each bucket that holds a reading came to; every array has shape (bucket,)."""
 
     start: TimeArray
     """Start of each bucket, in the unit of the readings' times."""
     minimum: FloatArray
+    """NaN where no reading of the bucket has a value, as in `maximum`, `first` and `last`."""
     maximum: FloatArray
     worst: IntArray
     """Greatest quality code; OPC UA codes grow from good over uncertain to bad."""
     count: IntArray
+    """Readings, those without a value too."""
+    first: FloatArray
+    """Earliest value."""
+    last: FloatArray
+    """Latest value."""
+    first_time: TimeArray
+    """Time of the earliest reading."""
+    last_time: TimeArray
+    """Time of the latest reading."""
+    broken: NDArray[np.bool_]
+    """Whether so long nothing came before the bucket's first reading that no line may be drawn to it; see `breaks`."""
+    width: int
+    """Length of every bucket, in the unit of the readings' times (microseconds for datetime64)."""
 
 
-def downsample(time: TimeArray, value: FloatArray, quality: IntArray, buckets: int) -> Buckets:
-    """Return min, max and worst quality of equal spans of time, so that no spike and no bad reading is lost from sight.
+def downsample(
+    time: TimeArray, value: FloatArray, quality: IntArray, buckets: int, *, span: tuple[int, int] | None = None
+) -> Buckets:
+    """Return extremes, ends and worst quality of equal spans of time, so that no spike and no bad reading is lost from sight.
 
     Args:
         time: Times of the readings, sorted.
         value: Readings; NaN where the quality withholds them.
         quality: Quality code of each reading.
         buckets: How many spans, at least 1.
+        span: First instant and the instant after the last of what is cut into buckets, in whole units of `time`; from the first to
+            the last reading when None.
 
     Returns:
         At most `buckets` buckets, empty ones left out.
@@ -254,18 +272,80 @@ def downsample(time: TimeArray, value: FloatArray, quality: IntArray, buckets: i
     if buckets < 1:
         raise ValueError("a trend needs at least one bucket")
     whole = _whole(time)
-    if len(whole) == 0:
-        return Buckets(time[:0], np.empty(0), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
-    width = max(1, -(-int(whole[-1] - whole[0] + 1) // buckets))
-    edges = whole[0] + width * np.arange(buckets, dtype=np.int64)
-    first = np.searchsorted(whole, edges, side="left")
-    counts = np.diff(np.append(first, len(whole)))
-    kept = counts > 0
-    at = first[kept]
+    begin, end = span if span is not None else ((int(whole[0]), int(whole[-1]) + 1) if len(whole) else (0, 1))
+    width = max(1, -(-(end - begin) // buckets))
+    edges = begin + width * np.arange(buckets + 1, dtype=np.int64)
+    return bucketed(time, value, quality, edges, width)
+
+
+def bucketed(time: TimeArray, value: FloatArray, quality: IntArray, edges: IntArray, width: int) -> Buckets:
+    """Return what `downsample` returns for buckets between neighbouring `edges`, ascending; readings outside are left out."""
+    whole = _whole(time)
+    cuts = np.searchsorted(whole, edges, side="left")
+    kept = np.flatnonzero(np.diff(cuts))
+    unit: Any = np.asarray(time).dtype
+    if len(kept) == 0:
+        none, no = np.empty(0), np.empty(0, np.int64)
+        return Buckets(time[:0], none, none, no, no, none, none, time[:0], time[:0], np.empty(0, np.bool_), width)
+    low, high = cuts[kept], cuts[kept + 1]
+    inside, at = slice(int(low[0]), int(high[-1])), low - low[0]
+    readings, codes = value[inside], quality[inside]
     with np.errstate(invalid="ignore"):
-        minimum, maximum = np.fmin.reduceat(value, at), np.fmax.reduceat(value, at)
-    worst = np.maximum.reduceat(quality.astype(np.int64), at)
-    return Buckets(edges[kept].astype(np.asarray(time).dtype), minimum, maximum, worst, counts[kept].astype(np.int64))
+        minimum, maximum = np.minimum.reduceat(readings, at), np.maximum.reduceat(readings, at)
+        if np.isnan(minimum).any():
+            minimum, maximum = np.fmin.reduceat(readings, at), np.fmax.reduceat(readings, at)
+            present = np.flatnonzero(~np.isnan(readings))
+            first, last = (_present(readings, present, at, high - low[0], end) for end in (False, True))
+        else:
+            first, last = readings[at], readings[high - low[0] - 1]
+    worst = np.maximum.reduceat(codes, at).astype(np.int64) if codes.any() else np.zeros(len(at), np.int64)
+    count = (high - low).astype(np.int64)
+    return Buckets(
+        start=edges[kept].astype(unit),
+        minimum=minimum,
+        maximum=maximum,
+        worst=worst,
+        count=count,
+        first=first,
+        last=last,
+        first_time=whole[low].astype(unit),
+        last_time=whole[high - 1].astype(unit),
+        broken=breaks(whole[low], whole[high - 1], count),
+        width=width,
+    )
+
+
+def breaks(first: IntArray, last: IntArray, count: IntArray) -> NDArray[np.bool_]:
+    """Say before which buckets nothing came for more than ten times the usual distance of two readings.
+
+    Args:
+        first: Time of the first reading of each bucket.
+        last: Time of the last reading of each bucket.
+        count: Readings of each bucket.
+    """
+    broken = np.zeros(len(first), dtype=np.bool_)
+    if len(first) < 2:
+        return broken
+    jumps = first[1:] - last[:-1]
+    steps = (last - first)[count > 1] / (count[count > 1] - 1)
+    usual = float(np.median(np.concatenate((steps, jumps)) if len(steps) < len(jumps) else steps))
+    broken[1:] = jumps > 10.0 * max(usual, 1.0)
+    return broken
+
+
+def _present(value: FloatArray, present: IntArray, low: IntArray, high: IntArray, latest: bool) -> FloatArray:
+    """Return the earliest or latest value of each bucket; NaN where it has none."""
+    if latest:
+        at = np.searchsorted(present, high, side="left") - 1
+        held = at >= 0
+        held[held] = present[at[held]] >= low[held]
+    else:
+        at = np.searchsorted(present, low, side="left")
+        held = at < len(present)
+        held[held] = present[at[held]] < high[held]
+    found = np.full(len(low), np.nan)
+    found[held] = value[present[at[held]]]
+    return found
 
 
 def rolling_mean_std(time: TimeArray, value: FloatArray, span: int) -> tuple[FloatArray, FloatArray]:

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from madang.library._changes import Changes
     from madang.library._commit import Committed, Faults
     from madang.library._intake import Progress
+    from madang.library._kernels import Buckets
     from madang.library._meaning import Proposer
     from madang.library._objects import StoredObject
     from madang.library._people import People
+    from madang.library._signals._cards import LastValue, PointCard
+    from madang.library._signals._reads import SignalReads
+    from madang.library._signals._slices import Samples
+    from madang.library._signals._table import SignalView
     from madang.library._staging import TableFiles
 
 
@@ -80,6 +85,7 @@ class Library:
         self._faults = faults or Faults()
         self._committer = Committer(self._lake, self._state, self._faults)
         self._door = Door(self._lake, self._state, decide or OwnerMay(), self._now)
+        self._signal_reads: SignalReads | None = None
         with self._lock.held(wait=False) as alone:
             if alone:
                 righted = recover(self._lake, self._state)
@@ -144,6 +150,8 @@ class Library:
 
     def close(self) -> None:
         """Close the catalogue."""
+        if self._signal_reads is not None:
+            self._signal_reads.close()
         self._state.close()
 
     def _now(self) -> datetime:
@@ -248,6 +256,124 @@ class Library:
         return self._door.read(
             dataset, reader=reader, purpose=purpose, columns=columns, where=where or Where(), form=form, units=units
         )
+
+    @property
+    def _signals(self) -> SignalReads:
+        if self._signal_reads is None:
+            from madang.library._signals._reads import SignalReads
+
+            self._signal_reads = SignalReads(self._lake, self._state, self._door, self._now)
+        return self._signal_reads
+
+    def points(self, dataset: str | VersionId) -> builtins.list[PointCard]:
+        """Return what is known of every point of a signals dataset, by number.
+
+        Raises:
+            InputError: There is no such signals dataset or version.
+        """
+        return self._signals.table(dataset).cards()
+
+    def view(self, dataset: str | VersionId, points: Sequence[str] | None = None, *, reader: str, purpose: str) -> SignalView:
+        """Open points for a reader who goes on reading, such as a screen: decided and recorded once, here.
+
+        Every read through the view asks the decision point again; only an answer that has changed is recorded, so that a screen
+        that polls four times a second leaves one entry and not a million. It follows the newest version unless one was named.
+
+        Args:
+            dataset: ``name`` for the newest version, whatever is committed later, or ``name@number``.
+            points: Names of points; all that there are when None.
+            reader: Party that reads.
+            purpose: What for.
+
+        Raises:
+            InputError: There is no such signals dataset, version or point.
+            RefusedError: The decision point said no; the error names the clause.
+        """
+        return self._signals.view(dataset, points, reader=reader, purpose=purpose)
+
+    def last(
+        self,
+        dataset: str | VersionId,
+        points: Sequence[str] | None = None,
+        *,
+        reader: str,
+        purpose: str,
+        stale_after: float = 60.0,
+    ) -> builtins.list[LastValue]:
+        """Return the newest sample of each point that has one, as old as it is.
+
+        Each call is recorded; a screen that polls opens a `view` and asks that.
+
+        Args:
+            dataset: See `view`.
+            points: Names of points; all that there are when None.
+            reader: Party that reads.
+            purpose: What for.
+            stale_after: Age from which a value is called stale [s].
+
+        Raises:
+            InputError: There is no such signals dataset, version or point.
+            RefusedError: The decision point said no.
+        """
+        return self.view(dataset, points, reader=reader, purpose=purpose).last(stale_after=stale_after)
+
+    def range(
+        self,
+        dataset: str | VersionId,
+        point: str,
+        start: datetime | None,
+        end: datetime | None,
+        *,
+        reader: str,
+        purpose: str,
+        limit: int | None = None,
+    ) -> Samples:
+        """Return a point's samples of ``start <= time < end``, sorted by their own time.
+
+        Args:
+            dataset: See `view`.
+            point: Name of the point.
+            start: First instant; from the first sample on when None.
+            end: Instant after the last; to the last sample when None.
+            reader: Party that reads.
+            purpose: What for.
+            limit: How many at most, the earliest; all when None.
+
+        Raises:
+            InputError: There is no such signals dataset, version or point.
+            RefusedError: The decision point said no.
+        """
+        return self.view(dataset, [point], reader=reader, purpose=purpose).range(point, start, end, limit=limit)
+
+    def trend(
+        self,
+        dataset: str | VersionId,
+        points: Sequence[str],
+        start: datetime,
+        end: datetime,
+        buckets: int,
+        *,
+        reader: str,
+        purpose: str,
+    ) -> dict[str, Buckets]:
+        """Return points thinned for the eye: extremes, ends, count and worst quality of equal spans of time.
+
+        Values of bad quality are left out of the extremes, and counted. Buckets without a sample are left out.
+
+        Args:
+            dataset: See `view`.
+            points: Names of points.
+            start: First instant.
+            end: Instant after the last.
+            buckets: How many at most for each point.
+            reader: Party that reads.
+            purpose: What for.
+
+        Raises:
+            InputError: There is no such signals dataset, version or point.
+            RefusedError: The decision point said no.
+        """
+        return self.view(dataset, points, reader=reader, purpose=purpose).trend(start, end, buckets)
 
     def decisions(self, first: int = 0) -> list[dict[str, Json]]:
         """Return the recorded answers of the decision point from an index on."""

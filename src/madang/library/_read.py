@@ -23,7 +23,7 @@ from madang.library._catalogue import (
     resolve,
     union_columns,
 )
-from madang.library._decide import DecisionPoint, Request
+from madang.library._decide import Answer, DecisionPoint, Request
 from madang.library._instants import iso
 from madang.library._lake import Lake
 from madang.library._meaning import scaling
@@ -86,7 +86,7 @@ class Door:
             files = files_of(db, dataset, "records", [p.card.index for p in chosen])
         cards = version.columns
         wanted = _wanted(version, cards, columns)
-        decision = self._ask(version, reader, purpose, tuple(c.name for c in wanted))
+        decision = self.ask(version.id, reader, purpose, tuple(c.name for c in wanted))
         stored, _ = union_columns([(p.stored, p.empty) for p in chosen])
         long = _long_of(chosen)
         if long is None:
@@ -99,10 +99,32 @@ class Door:
             self._lake, dataset.table("records"), version, chosen, files, tuple(wanted), stored, long, where, decision
         )
 
-    def _ask(self, version: Version, reader: str, purpose: str, columns: tuple[str, ...]) -> Decision:
+    def ask(self, version: VersionId, reader: str, purpose: str, columns: tuple[str, ...]) -> Decision:
+        """Decide one read and record the answer.
+
+        Raises:
+            RefusedError: The decision point said no; the error names the clause.
+        """
+        request = Request(reader, purpose, version, columns)
+        return self._record(request, self._decide.decide(request))
+
+    def recheck(self, decision: Decision) -> Decision:
+        """Decide a read again that goes on, such as that of a screen that polls; only an answer that has changed is recorded.
+
+        Raises:
+            RefusedError: The decision point says no by now.
+        """
+        request = Request(decision.reader, decision.purpose, decision.version, decision.columns)
+        answer = self._decide.decide(request)
+        if (answer.allow, answer.clause) == (decision.allow, decision.clause):
+            return decision
+        return self._record(request, answer)
+
+    def _record(self, request: Request, answer: Answer) -> Decision:
         from sqlalchemy import func, select
 
-        answer = self._decide.decide(Request(reader, purpose, version.id, columns))
+        version = request.version
+        name, number = (None, None) if version is None else (version.dataset, version.number)
         with self._state.begin() as db:
             last = db.execute(select(func.max(decisions.c.index))).scalar()
             index = 0 if last is None else last + 1
@@ -110,11 +132,11 @@ class Door:
                 decisions.insert().values(
                     index=index,
                     time=iso(self._clock()),
-                    reader=reader,
-                    purpose=purpose,
-                    dataset=version.id.dataset,
-                    version=version.id.number,
-                    columns=dumps(list(columns)),
+                    reader=request.reader,
+                    purpose=request.purpose,
+                    dataset=name or "",
+                    version=number,
+                    columns=dumps(list(request.columns)),
                     allow=answer.allow,
                     clause=answer.clause,
                 )
@@ -127,15 +149,15 @@ class Door:
                 next_ko="소유자로 읽거나, 약정을 맺은 뒤 다시 하세요.",
                 next_en="Read as the owner, or make an agreement first.",
                 where={
-                    "dataset": version.id.dataset,
-                    "version": version.id.number,
-                    "reader": reader,
-                    "purpose": purpose,
+                    "dataset": name,
+                    "version": number,
+                    "reader": request.reader,
+                    "purpose": request.purpose,
                     "clause": answer.clause,
                     "log_index": index,
                 },
             )
-        return Decision(True, reader, purpose, version.id, columns, answer.clause, answer.reason, index)
+        return Decision(True, request.reader, request.purpose, version, request.columns, answer.clause, answer.reason, index)
 
 
 @dataclass(frozen=True)

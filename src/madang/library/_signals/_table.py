@@ -1,0 +1,233 @@
+"""One signals dataset at one version (or at the newest), and a view of it through which a reader reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from madang.errors import InputError
+from madang.library._cards import Decision, VersionId
+from madang.library._catalogue import Dataset
+from madang.library._kernels import Buckets
+from madang.library._signals._cards import LastValue, PointCard
+from madang.library._signals._index import FileIndex, Run, Snapshot
+from madang.library._signals._last import UNKNOWN, LastRow
+from madang.library._signals._points import Point
+from madang.library._signals._slices import Samples, ToUnit, as_stored, read_run, read_samples
+from madang.library._signals._times import instant, micros
+from madang.library._signals._trend import trend_of
+from madang.plant import Kind, affine, parse_unit
+
+if TYPE_CHECKING:
+    from madang.library._signals._reads import SignalReads
+
+STALE_AFTER = 60.0
+"""Age from which a last value is shown as stale, unless the asker says another [s]."""
+
+
+class SignalTable:
+    """A signals dataset, at the version that was asked for or always at the newest.
+
+    Args:
+        reads: What knows the datasets.
+        dataset: The dataset.
+        index: Its file index.
+        number: The version; None follows the newest.
+    """
+
+    def __init__(self, reads: SignalReads, dataset: Dataset, index: FileIndex, number: int | None) -> None:
+        self.reads = reads
+        self.dataset = dataset
+        self.index = index
+        self._number = number
+
+    @property
+    def follows(self) -> bool:
+        """Whether the newest version is read, and not one that was named."""
+        return self._number is None
+
+    def snapshot(self) -> Snapshot:
+        """Return the files of the version."""
+        return self.index.snapshot(self._number)
+
+    def version(self) -> VersionId:
+        """Return the version's name; its number is that of the Delta table."""
+        return VersionId(self.dataset.name, self.snapshot().version)
+
+    def points(self) -> dict[str, Point]:
+        """Return the registered points by name."""
+        return self.reads.points(self.dataset)
+
+    def chosen(self, names: Sequence[str] | None) -> list[Point]:
+        """Return the points of some names, in their order; all by number when None.
+
+        Raises:
+            InputError: There is no such point; the error lists some that there are.
+        """
+        known = self.points()
+        if names is None:
+            return list(known.values())
+        unknown = [n for n in names if n not in known]
+        if unknown:
+            raise InputError(
+                "no_such_point",
+                ko=f"‘{self.dataset.name}’에 ‘{unknown[0]}’ 포인트가 없어요.",
+                en=f"“{self.dataset.name}” has no point “{unknown[0]}”.",
+                next_ko=f"madang library card {self.dataset.name} 로 이름을 확인하세요.",
+                next_en=f"See the names with: madang library card {self.dataset.name}",
+                where={"dataset": self.dataset.name, "asked": [*unknown[:50]], "known": [*list(known)[:200]]},
+            )
+        return [known[n] for n in names]
+
+    def cards(self) -> list[PointCard]:
+        """Return what is known of every point, by number."""
+        held = self.snapshot().points()
+        return [_card(p, held.get(p.id)) for p in self.points().values()]
+
+
+class SignalView:
+    """A reader's view of some points, decided and recorded once; make one with `Library.view`.
+
+    A screen that polls keeps its view: every poll asks the decision point again, but only an answer that has changed is recorded.
+
+    Args:
+        table: The dataset.
+        points: The points it is about.
+        decision: The recorded answer.
+    """
+
+    def __init__(self, table: SignalTable, points: Sequence[Point], decision: Decision) -> None:
+        self.table = table
+        self.decision = decision
+        self._points = {p.name: p for p in points}
+
+    def last(self, *, stale_after: float = STALE_AFTER) -> list[LastValue]:
+        """Return the newest sample of each point that has one; see `Library.last`."""
+        self._still()
+        wanted = list(self._points.values())
+        rows: dict[int, LastRow] = {}
+        kept = self.table.reads.last_values(self.table.dataset) if self.table.follows else None
+        if kept is not None:
+            rows = {r.point: r for r in kept.get([p.id for p in wanted])}
+        missing = [p.id for p in wanted if p.id not in rows or rows[p.id].cut]
+        if missing:
+            rows |= {r.point: r for r in last_rows(self.table.snapshot(), missing)}
+        now = self.table.reads.now()
+        return [_last_value(p, rows[p.id], now, stale_after) for p in wanted if p.id in rows]
+
+    def range(self, point: str, start: datetime | None, end: datetime | None, *, limit: int | None = None) -> Samples:
+        """Return the samples of ``start <= time < end``; see `Library.range`."""
+        self._still()
+        chosen = self._one(point)
+        return read_samples(self.table.snapshot(), chosen.id, micros(start), micros(end), unit_of(chosen)).head(limit)
+
+    def trend(self, start: datetime, end: datetime, buckets: int) -> dict[str, Buckets]:
+        """Return the thinned trend of every point over ``start <= time < end``; see `Library.trend`."""
+        self._still()
+        snapshot = self.table.snapshot()
+        first, beyond = micros(start), micros(end)
+        return {p.name: trend_of(snapshot, p.id, first, beyond, buckets, unit_of(p)) for p in self._points.values()}
+
+    def _one(self, name: str) -> Point:
+        if name not in self._points:
+            self.table.chosen([name])
+            raise InputError(
+                "point_not_in_view",
+                ko=f"이 화면은 ‘{name}’ 포인트를 열지 않았어요.",
+                en=f"This view was not opened for the point “{name}”.",
+                next_ko="그 포인트도 넣어 다시 여세요.",
+                next_en="Open it again with that point too.",
+                where={"dataset": self.table.dataset.name, "point": name},
+            )
+        return self._points[name]
+
+    def _still(self) -> None:
+        self.decision = self.table.reads.door.recheck(self.decision)
+
+
+def unit_of(point: Point) -> ToUnit:
+    """Return what converts a point's runs to the unit of its card; values whose unit nobody knows stay as they are."""
+    if point.unit is None:
+        return as_stored
+    target, kind = point.unit, point.kind
+    found: dict[str | None, tuple[float, float] | None] = {}
+
+    def convert(written: str | None) -> tuple[float, float] | None:
+        if written not in found:
+            found[written] = _conversion(written, target, kind)
+        return found[written]
+
+    return convert
+
+
+def _conversion(written: str | None, target: str, kind: Kind) -> tuple[float, float] | None:
+    unit = None if written is None else parse_unit(written, kind)
+    if unit is None:
+        return None
+    try:
+        return affine(unit, target)
+    except InputError:
+        return None
+
+
+def last_rows(snapshot: Snapshot, points: Sequence[int]) -> list[LastRow]:
+    """Return the newest sample of points as the lake has it; when each was received is not known any more.
+
+    Values are in the source's unit, as in the table of last values.
+    """
+    newest: dict[int, Run] = {}
+    wanted = set(points)
+    for file in snapshot.files:
+        for at in np.flatnonzero(np.isin(file.points, list(wanted))).tolist():
+            point = int(file.points[at])
+            if point not in newest or int(file.last[at]) >= newest[point].last:
+                newest[point] = file.run(at)
+    rows = []
+    for point, run in newest.items():
+        samples = read_run(run, run.last, None)
+        number = float(samples.value[-1])
+        text = None if samples.text is None else samples.text[-1].as_py()
+        absent = np.isnan(number)
+        rows.append(LastRow(point, run.last, UNKNOWN, None if absent else number, text, int(samples.quality[-1])))
+    return rows
+
+
+def _last_value(point: Point, row: LastRow, now: int, stale_after: float) -> LastValue:
+    by = unit_of(point)(point.unit_source)
+    value = row.number if row.number is None or by is None else row.number * by[0] + by[1]
+    age = (now - row.time) / 1e6
+    return LastValue(
+        point=point.name,
+        value=value,
+        text=row.text,
+        time=instant(row.time),
+        received=None if row.received == UNKNOWN else instant(row.received),
+        quality=row.quality,
+        age=age,
+        stale=age > stale_after,
+        unit=point.unit,
+    )
+
+
+def _card(point: Point, held: tuple[int, int, int] | None) -> PointCard:
+    return PointCard(
+        point=point.name,
+        id=point.id,
+        connection=point.connection,
+        tag=point.tag,
+        label=point.label,
+        kind=point.kind,
+        role=point.role,
+        data_type=point.data_type,
+        unit=point.unit,
+        unit_source=point.unit_source,
+        low=point.low,
+        high=point.high,
+        status=point.status,
+        samples=0 if held is None else held[0],
+        first=None if held is None else instant(held[1]),
+        last=None if held is None else instant(held[2]),
+    )
