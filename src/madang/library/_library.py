@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from madang.library._meaning import Proposer
     from madang.library._objects import StoredObject
     from madang.library._people import People
+    from madang.library._signals._intake import LiveIntake
     from madang.library._signals._cards import LastValue, PointCard
     from madang.library._signals._reads import SignalReads
     from madang.library._signals._slices import Samples
@@ -613,6 +614,19 @@ class Library:
             done = compact(self._lake, self._state, dataset, self._now(), self._faults)
             self._describe_lake()
         return done
+
+    def live(self, *, threads: int = 2, interval: timedelta = timedelta(seconds=1)) -> LiveIntake:
+        """Return what brings live connections' spools into the lake; close it before the library.
+
+        Args:
+            threads: How many threads write files.
+            interval: Time between commits.
+        """
+        from madang.library._signals._intake import LiveIntake
+
+        return LiveIntake(
+            self._lake, self._state, threads=threads, interval=interval, faults=self._faults, changed=self._describe_lake
+        )
 
     def put_object(
         self,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -220,6 +221,49 @@ pending = Table(
     Column("weight", Float),
 )
 """Changes that were begun: their files may exist without the catalogue knowing them."""
+
+live = Table(
+    "live",
+    metadata,
+    Column("dataset", Integer, ForeignKey("datasets.id"), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("facts", Text, nullable=False, default="{}"),
+)
+"""Datasets that plants write without end (`kind`: signals, rows); their row in `datasets` keeps ``latest`` 0."""
+
+points = Table(
+    "points",
+    metadata,
+    Column("dataset", Integer, ForeignKey("datasets.id"), primary_key=True),
+    Column("point", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("connection", String, nullable=False),
+    Column("tag", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("unit_source", String),
+    Column("facts", Text, nullable=False),
+    Column("card", Text),
+    Column("created", String, nullable=False),
+    UniqueConstraint("dataset", "connection", "tag"),
+    UniqueConstraint("dataset", "name"),
+)
+"""Points of signals datasets, counted from 1 in each; `card` is the column card that was proposed or decided."""
+
+point_versions = Table(
+    "point_versions",
+    metadata,
+    Column("dataset", Integer, ForeignKey("datasets.id"), primary_key=True),
+    Column("point", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("valid_from", BigInteger),
+    Column("scale", Float, nullable=False),
+    Column("divisor", Float, nullable=False),
+    Column("offset", Float, nullable=False),
+    Column("rounding", Integer, nullable=False),
+    Column("unit", String),
+    Column("created", String, nullable=False),
+)
+"""How counts of a point become values, from a time on [us since 1970; null: always]. Rows are added and never changed."""
 
 
 class State:

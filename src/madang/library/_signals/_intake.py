@@ -1,0 +1,440 @@
+"""From the spools into the lake, without end: pull, decode, number, keep the last values, commit, release."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from madang.connect import Block, Decoder, Message, Reject, Rows, Tag
+from madang.library._commit import Faults
+from madang.library._lake import Lake
+from madang.library._signals._commit import AlreadyTaken
+from madang.library._signals._dataset import SignalsWriter
+from madang.library._signals._encode import Int32Array, Samples, samples_of
+from madang.library._signals._quarantine import Rejected
+from madang.plant import Bilingual
+
+if TYPE_CHECKING:
+    from madang.library._state import State
+
+_PULL: Final = 16 << 20
+"""Bytes of frames that are read from a spool at once."""
+_HOLD: Final = 4_000_000
+"""Samples that are held before they are committed, whatever the interval."""
+_HOLD_BYTES: Final = 128 << 20
+EARLIEST: Final = -2_208_988_800_000_000
+"""1900-01-01 [us since 1970]: earlier times of a source are a broken clock."""
+LATEST: Final = 253_402_300_799_999_999
+"""9999-12-31T23:59:59.999999."""
+
+
+class Tags(Protocol):
+    """The tags of a spool; see `madang.connect.TagBook`."""
+
+    def number_of(self, tag: Tag) -> int: ...
+    def tag(self, number: int) -> Tag: ...
+    def changes(self, after: int) -> Sequence[tuple[int, int, Tag]]: ...
+
+
+class Frame(Protocol):
+    """One frame of a spool."""
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def content(self) -> Block | list[Message] | Rows | Reject: ...
+
+
+class Frames(Protocol):
+    """What is asked of a spool; see `madang.connect.Spool`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tags(self) -> Tags: ...
+    @property
+    def durable(self) -> int: ...
+    @property
+    def released(self) -> int: ...
+    def read(self, after: int, limit_bytes: int) -> Sequence[Frame]: ...
+    def release(self, upto: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class ConnectionReport:
+    """What one step did for one connection."""
+
+    name: str
+    dataset: str
+    committed: int
+    """Last sequence that the lake has."""
+    samples: int = 0
+    """Samples committed by this step."""
+    duplicates_dropped: int = 0
+    """Samples of backfilling that the lake had already."""
+    rejects: int = 0
+    """What went into quarantine."""
+    rows: int = 0
+    """Entries of tables committed."""
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """What one step did."""
+
+    connections: Mapping[str, ConnectionReport]
+    committed: bool
+    """Whether anything was written to the lake."""
+    waiting: int
+    """Samples and records pulled and not committed yet."""
+
+
+@dataclass
+class Tally:
+    """Counts of one connection since the last commit."""
+
+    samples: int = 0
+    duplicates: int = 0
+    rejects: int = 0
+    rows: int = 0
+
+
+@dataclass
+class _Attached:
+    name: str
+    spool: Frames
+    decoder: Decoder | None
+    dataset: str
+    zone: str
+    read: int
+    committed: int
+    changes: int = 0
+    """Changes of tags that were taken in."""
+    point_of: Int32Array = field(default_factory=lambda: np.zeros(64, dtype=np.int32))
+    """Point of each tag number; 0 = not asked for yet."""
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def app(self) -> str:
+        return f"madang:{self.spool.id}"
+
+
+class LiveIntake:
+    """Brings what connections have spooled into the lake. Made by `Library.live`; one thread calls it.
+
+    Args:
+        lake: The table store.
+        state: The catalogue.
+        threads: How many threads write files.
+        interval: Time between commits.
+        faults: For tests of interrupted commits.
+        changed: Called after new datasets or points came about, to describe the lake anew.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        state: State,
+        *,
+        threads: int = 2,
+        interval: timedelta = timedelta(seconds=1),
+        faults: Faults | None = None,
+        changed: Callable[[], None] | None = None,
+    ) -> None:
+        self._lake = lake
+        self._state = state
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="live") if threads > 1 else None
+        self._interval = interval
+        self._faults = faults or Faults()
+        self._changed = changed
+        self._connections: dict[str, _Attached] = {}
+        self._datasets: dict[str, SignalsWriter] = {}
+        self._last_commit: datetime | None = None
+        self._held_bytes = 0
+
+    def attach(
+        self, name: str, spool: Frames, decoder: Decoder | None, *, dataset: str | None = None, zone: str = "Asia/Seoul"
+    ) -> None:
+        """Take from a connection's spool from now on.
+
+        Args:
+            name: Name of the connection.
+            spool: Its spool.
+            decoder: What turns its raw messages into samples; None where it puts samples itself.
+            dataset: Dataset of its samples; its own name when None. Several connections may share one.
+            zone: IANA zone of wall-clock times in its tables.
+
+        Raises:
+            InputError: The dataset's name is not one, or belongs to data of another kind.
+        """
+        from madang.library._intake import checked_name
+
+        home = checked_name(dataset or name)
+        found = _Attached(name, spool, decoder, home, zone, spool.released, spool.released)
+        writer = self._writer(home, find_only=True)
+        taken = 0 if writer is None else writer.taken(found.app)
+        if taken > spool.durable and hasattr(spool, "number_after"):
+            spool.number_after(taken)
+        self._connections[name] = found
+
+    def detach(self, name: str) -> None:
+        """Take no more from a connection; what was pulled and not committed stays in its spool."""
+        if self._connections.pop(name, None) is not None:
+            self._begin_again()
+
+    def step(self, now: datetime, *, force: bool = False) -> LiveReport:
+        """Pull what is durable, and commit when the interval is over, enough is held, or it is asked for.
+
+        Args:
+            now: The time.
+            force: Commit everything that is durable now.
+
+        Raises:
+            OSError: The lake cannot be written (disk full); nothing is lost, and the next step tries again.
+        """
+        self._last_commit = self._last_commit or now
+        committed = False
+        reports: dict[str, ConnectionReport] = {}
+        while True:
+            whole = self._pull(now)
+            due = force or now - self._last_commit >= self._interval or not whole
+            if due and self._holds():
+                self._commit_held(now)
+                committed = True
+            if due:
+                self._last_commit = now
+                self._describe(now)
+            for name, done in self._reports().items():
+                reports[name] = done if name not in reports else _sum(reports[name], done)
+            if whole:
+                break
+        return LiveReport(reports, committed, sum(len(w) for w in self._datasets.values()))
+
+    def close(self) -> None:
+        """Let go; what is not committed stays in the spools."""
+        for writer in self._datasets.values():
+            writer.close()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _holds(self) -> bool:
+        return any(len(w) for w in self._datasets.values()) or any(c.read > c.committed for c in self._connections.values())
+
+    def _pull(self, now: datetime) -> bool:
+        """Read frames until all that is durable is held; False when enough is held before that."""
+        for connection in self._connections.values():
+            while True:
+                if sum(len(w) for w in self._datasets.values()) >= _HOLD or self._held_bytes >= _HOLD_BYTES:
+                    return False
+                frames = connection.spool.read(connection.read, _PULL)
+                if not frames:
+                    break
+                for frame in frames:
+                    self._take(connection, frame, now)
+                    connection.read = frame.sequence
+        return True
+
+    def _take(self, connection: _Attached, frame: Frame, now: datetime) -> None:
+        content = frame.content
+        if isinstance(content, Block):
+            self._block(connection, frame.sequence, content, now, decoded=False)
+        elif isinstance(content, Rows):
+            self._held_bytes += content.batch.nbytes
+            raise NotImplementedError("rows")
+        elif isinstance(content, Reject):
+            self._reject(connection, frame.sequence, content, now)
+        else:
+            self._messages(connection, frame.sequence, content, now)
+
+    def _messages(self, connection: _Attached, sequence: int, messages: Sequence[Message], now: datetime) -> None:
+        decoder = connection.decoder
+        if decoder is None:
+            for message in messages:
+                self._reject(connection, sequence, _refused(message, "no_decoder", _NO_DECODER), now)
+            return
+        number_of = connection.spool.tags.number_of
+        try:
+            decoded = [decoder.decode(messages, number_of)]
+        except Exception:  # a fault of one message must not stop the connection: each is tried alone
+            decoded = []
+            for message in messages:
+                try:
+                    decoded.append(decoder.decode([message], number_of))
+                except Exception:
+                    self._reject(connection, sequence, _refused(message, "malformed", _MALFORMED), now)
+        for one in decoded:
+            for block in one.blocks:
+                self._block(connection, sequence, block, now, decoded=True)
+            for reject in one.rejects:
+                self._reject(connection, sequence, reject, now)
+
+    def _block(self, connection: _Attached, sequence: int, block: Block, now: datetime, *, decoded: bool) -> None:
+        if len(block) == 0:
+            return
+        writer = self._writer_of(connection, now)
+        self._number(connection, writer, block, sequence, now, decoded=decoded)
+        samples = samples_of(block.batch, connection.point_of)
+        self._held_bytes += block.batch.nbytes
+        wrong = (samples.time < EARLIEST) | (samples.time > LATEST)
+        if wrong.any():
+            self._reject(connection, sequence, _out_of_range(connection, block, wrong), now)
+            batch = block.batch.filter(_mask(~wrong))
+            samples = samples_of(batch, connection.point_of)
+        if writer.taken(connection.app) < sequence:
+            writer.hold(connection.app, connection.name, sequence, samples, block.origin)
+        writer.show(samples, block.received)
+
+    def _number(
+        self, connection: _Attached, writer: SignalsWriter, block: Block, sequence: int, now: datetime, *, decoded: bool
+    ) -> None:
+        """Give every tag of a block its point, and take in what the source said anew about tags before this frame."""
+        book = connection.spool.tags
+        tags = block.batch.column("tag").to_numpy()
+        highest = int(tags.max())
+        if highest >= len(connection.point_of):
+            connection.point_of = np.append(connection.point_of, np.zeros(highest + 1, dtype=np.int32))
+        changed = book.changes(0)[connection.changes :]
+        due = [c for c in changed if decoded or c[0] < sequence]
+        connection.changes += len(due)
+        fresh = {number: tag for _, number, tag in due}
+        missing = connection.point_of[tags] == 0
+        for number in np.unique(tags[missing]).tolist() if missing.any() else ():
+            with contextlib.suppress(KeyError):
+                fresh.setdefault(number, book.tag(number))
+        if not fresh:
+            return
+        first = {n: _first_time(block, tags, n) for n in fresh}
+        points = writer.number(connection.name, fresh, first, now)
+        highest = max(fresh)
+        if highest >= len(connection.point_of):
+            connection.point_of = np.append(connection.point_of, np.zeros(highest + 1, dtype=np.int32))
+        for number, tag in fresh.items():
+            connection.point_of[number] = points[tag.name]
+        if self._changed is not None:
+            writer.changed = True
+
+    def _reject(self, connection: _Attached, sequence: int, reject: Reject, now: datetime) -> None:
+        writer = self._writer_of(connection, now)
+        self._held_bytes += len(reject.payload)
+        writer.hold_reject(connection.app, Rejected(connection.name, sequence, reject))
+
+    def _writer_of(self, connection: _Attached, now: datetime) -> SignalsWriter:
+        writer = self._datasets.get(connection.dataset)
+        if writer is None:
+            writer = self._writer(connection.dataset, now=now)
+            assert writer is not None
+        return writer
+
+    def _writer(self, dataset: str, *, find_only: bool = False, now: datetime | None = None) -> SignalsWriter | None:
+        writer = self._datasets.get(dataset)
+        if writer is None:
+            writer = SignalsWriter.open(
+                self._lake, self._state, dataset, None if find_only else now, self._pool, self._threads, self._faults
+            )
+            if writer is not None:
+                self._datasets[dataset] = writer
+        return writer
+
+    def _commit_held(self, now: datetime) -> None:
+        """Commit everything that is held: what could not be read first, so that no crash loses what a newer rule would read."""
+        try:
+            for writer in self._datasets.values():
+                for name, tally in writer.commit(now).items():
+                    if name in self._connections:
+                        held = self._connections[name].tally
+                        held.samples += tally.samples
+                        held.duplicates += tally.duplicates
+                        held.rejects += tally.rejects
+        except AlreadyTaken:
+            self._begin_again()
+            return
+        self._held_bytes = 0
+        for connection in self._connections.values():
+            if connection.read > connection.committed:
+                connection.spool.release(connection.read)
+                connection.committed = connection.read
+        self._faults.at("live:released")
+
+    def _begin_again(self) -> None:
+        """Forget what is held; it is pulled again from where the spools are released to."""
+        for writer in self._datasets.values():
+            writer.forget()
+        self._held_bytes = 0
+        for connection in self._connections.values():
+            connection.read = connection.committed = connection.spool.released
+
+    def _describe(self, now: datetime) -> None:
+        changed = False
+        for writer in self._datasets.values():
+            writer.describe_points(now)
+            changed |= writer.changed
+            writer.changed = False
+        if changed and self._changed is not None:
+            self._changed()
+
+    def _reports(self) -> dict[str, ConnectionReport]:
+        found = {}
+        for connection in self._connections.values():
+            tally, connection.tally = connection.tally, Tally()
+            found[connection.name] = ConnectionReport(
+                connection.name,
+                connection.dataset,
+                connection.committed,
+                tally.samples,
+                tally.duplicates,
+                tally.rejects,
+                tally.rows,
+            )
+        return found
+
+
+def _sum(first: ConnectionReport, second: ConnectionReport) -> ConnectionReport:
+    return ConnectionReport(
+        first.name,
+        first.dataset,
+        second.committed,
+        first.samples + second.samples,
+        first.duplicates_dropped + second.duplicates_dropped,
+        first.rejects + second.rejects,
+        first.rows + second.rows,
+    )
+
+
+def _first_time(block: Block, tags: Int32Array, number: int) -> int:
+    at = np.flatnonzero(tags == number)
+    return int(block.batch.column("time")[int(at[0])].value) if len(at) else block.received
+
+
+_NO_DECODER = Bilingual("이 연결에는 메시지를 푸는 규칙이 없어요.", "This connection has no rule that reads messages.")
+_MALFORMED = Bilingual("메시지를 풀다가 규칙이 멈췄어요.", "The rule stopped at this message.")
+_TIME = Bilingual(
+    "시각이 1900년과 9999년 사이가 아닌 값이에요. 원본 묶음을 그대로 두었어요.",
+    "Values with a time outside the years 1900 to 9999; the samples are kept as they came.",
+)
+
+
+def _refused(message: Message, code: str, reason: Bilingual) -> Reject:
+    return Reject(message.topic, message.payload, reason, code, message.received)
+
+
+def _out_of_range(connection: _Attached, block: Block, wrong: object) -> Reject:
+    import pyarrow as pa
+
+    batch = block.batch.filter(_mask(wrong))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return Reject(connection.name, sink.getvalue().to_pybytes(), _TIME, "time_out_of_range", block.received)
+
+
+def _mask(chosen: object) -> object:
+    import pyarrow as pa
+
+    return pa.array(chosen, pa.bool_())
