@@ -14,11 +14,15 @@ from __future__ import annotations
 from madang.factory.twin._emit import ColumnTruth, Emitted, EmittedTruth, Outcome, Style, Trouble, emit
 from madang.factory.twin._exports import ExportTruth, truth_document, write_exports
 from madang.factory.twin._kiln import CAUSES, CauseCode, KilnRun, KilnTruth, PlantedCause, Tag, simulate_kiln
+from madang.factory.twin._live_points import LivePoint, live_points
+from madang.factory.twin._live_run import LiveRun, LiveSettings, sent_path
+from madang.factory.twin._live_troubles import TROUBLE_KINDS, LiveTrouble, read_troubles
 from madang.factory.twin._pack import Pack, PackSource, Quality, QualityShare, load_pack, lower_bound, pack_names
 from madang.factory.twin._plain import PlainColumn, PlainTable, plain_table
 
 __all__ = [
     "CAUSES",
+    "TROUBLE_KINDS",
     "CauseCode",
     "ColumnTruth",
     "Emitted",
@@ -26,6 +30,10 @@ __all__ = [
     "ExportTruth",
     "KilnRun",
     "KilnTruth",
+    "LivePoint",
+    "LiveRun",
+    "LiveSettings",
+    "LiveTrouble",
     "Outcome",
     "Pack",
     "PackSource",
@@ -38,10 +46,13 @@ __all__ = [
     "Tag",
     "Trouble",
     "emit",
+    "live_points",
     "load_pack",
     "lower_bound",
     "pack_names",
     "plain_table",
+    "read_troubles",
+    "sent_path",
     "simulate_kiln",
     "truth_document",
     "write_exports",
