@@ -98,6 +98,7 @@ class Connections:
     ) -> None:
         self.folder = root / "connections"
         self._spools = root / "spool"
+        self._keys = root / "keys"
         self._clock = clock
         self._secrets = secrets
         self._kinds = kinds
@@ -311,8 +312,11 @@ class Connections:
             }
         else:
             looked_up = {key: self._secrets.get(connection.name, key, place) for key, place in connection.secrets.items()}
+        options = dict(connection.options)
+        if "certificates" in self.description(connection.kind).options:
+            options.setdefault("certificates", str(self._keys / connection.kind))
         return ConnectionSettings(
-            connection.name, connection.kind, connection.url, connection.options, looked_up, connection.tags, connection.zone
+            connection.name, connection.kind, connection.url, options, looked_up, connection.tags, connection.zone
         )
 
     def spool(self, name: str) -> Path:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +15,17 @@ from madang.errors import InputError
 from madang.library import Library, OwnerMay
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from madang.library import Buckets
     from madang.models import Study, StudyRequest
     from madang.models._predict import Predicted
+    from madang.workspace._connections import Connections
+    from madang.workspace._gaps import Gaps
+    from madang.workspace._push import PushAnswer
+    from madang.workspace._runner import Runner, RunnerState
+    from madang.workspace._sdk import PushSample
+    from madang.workspace._secrets import Secrets
     from madang.workspace._studies import Progress
 
 FORMAT = 1
@@ -94,8 +104,93 @@ class Workspace:
         self.close()
 
     def close(self) -> None:
-        """Close the library."""
+        """Stop the connections that run in this process, and close the library."""
+        runner = self.__dict__.get("runner")
+        if runner is not None:
+            runner.stop()
         self.library.close()
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The box of secrets."""
+        from madang.workspace._secrets import Secrets
+
+        return Secrets(self.root)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The connections to plants, brokers, databases and folders."""
+        from madang.connect import kinds
+        from madang.workspace._connections import Connections
+
+        return Connections(self.root, self.clock, self.secrets, kinds=kinds, zone=self.settings.zone)
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        """What the connections did not get."""
+        from madang.workspace._gaps import Gaps
+
+        return Gaps(self.connections, self.clock)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """What runs the connections in this process, once it is started."""
+        from madang.workspace._runner import Runner
+
+        return Runner(self.root, self.library, self.connections, clock=self.clock)
+
+    @cached_property
+    def runner_state(self) -> RunnerState:
+        """What the runner says of itself, in whichever process it is."""
+        from madang.workspace._runner import RunnerState
+
+        return RunnerState(self.root, self.clock)
+
+    def write(
+        self, connection: str, samples: Iterable[PushSample] | pa.RecordBatch | pa.Table, *, key: str | None = None
+    ) -> PushAnswer:
+        """Write samples through a connection of the kind ``http``; they survive a power loss when this returns.
+
+        Args:
+            connection: Name of the connection; it is made when missing.
+            samples: Mappings with ``tag``, ``time`` (aware), ``value`` and maybe ``quality``, or an Arrow table of those columns.
+            key: A name for this batch; the same name again writes nothing twice, also after a restart.
+
+        Raises:
+            InputError: A sample cannot be taken; then none is. Or another process runs the connections: send to its API.
+        """
+        from madang.workspace._sdk import write_samples
+
+        return write_samples(self, connection, samples, key)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until everything written in this process is in the lake; returns whether it is.
+
+        Args:
+            timeout: Longest wait [s].
+        """
+        return self.runner.flush(timeout)
+
+    def trend(
+        self, dataset: str, points: Sequence[str], start: datetime, end: datetime, buckets: int = 1000
+    ) -> dict[str, Buckets]:
+        """Return points thinned to buckets of smallest, largest and worst quality; see `Library.trend`."""
+        return self.library.trend(dataset, points, start, end, buckets, reader=self.settings.owner, purpose="show")
+
+    def read(
+        self, dataset: str, *, columns: Sequence[str] | None = None, start: datetime | None = None, end: datetime | None = None
+    ) -> pa.Table:
+        """Return a dataset as an Arrow table: records, or of a signals dataset the samples of the chosen points.
+
+        Args:
+            dataset: Name, or ``name@version``.
+            columns: Columns or points; all when None.
+            start: First instant wanted.
+            end: First instant not wanted any more.
+        """
+        from madang.workspace._sdk import read_table
+
+        return read_table(self, dataset, columns, start, end)
 
     def study(
         self, paths: Sequence[Path], request: StudyRequest, *, zone: str | None = None, progress: Progress | None = None
