@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from madang.console._charts import quality_strip
 from madang.console._format import Formats, unit_symbol
+from madang.console._live_pages import add_live_pages, line_rows, lines_sentence
 from madang.console._pages import render
 from madang.console._report import report_context, report_html
 from madang.console._texts import Lang
@@ -25,7 +26,7 @@ from madang.errors import InputError, MadangError, RefusedError
 from madang.plant import Kind, Role
 
 if TYPE_CHECKING:
-    from madang.api import Desk, Studies
+    from madang.api import Desk, LiveDesk, Studies
 
 _QUARANTINE_SHOWN: Final = 1000
 _ZONES: Final = (
@@ -53,12 +54,14 @@ class Console:
     Args:
         desk: The library of the workspace.
         studies: Its guided studies.
+        live: Its connections and what they bring.
         now: Clock, aware.
     """
 
-    def __init__(self, desk: Desk, studies: Studies, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, desk: Desk, studies: Studies, live: LiveDesk | None = None, *, now: Callable[[], datetime]) -> None:
         self._desk = desk
         self._studies = studies
+        self._live = live
         self._now = now
         self.router = APIRouter(default_response_class=HTMLResponse)
         self.static = _Static(packages=[("madang.console", "static")])
@@ -67,6 +70,8 @@ class Console:
         self._add_library()
         self._add_mapping()
         self._add_quality()
+        if live is not None:
+            add_live_pages(self, live)
 
     def error_page(self, request: Request, error: MadangError, status: int) -> Response:
         """Answer a person with what happened and the next step."""
@@ -131,14 +136,15 @@ class Console:
             view = View(self, request, "home")
             datasets = self._desk.datasets()
             asks, quarantined = self._waiting(datasets)
+            lines = line_rows(view, self._live) if self._live is not None else []
+            library = _home_sentence(view, len(datasets), asks, quarantined) if datasets else view.t("home.empty_sentence")
             context = {
                 "datasets": datasets[:8],
                 "dataset_count": len(datasets),
+                "connections": lines,
                 "studies": self._study_rows(view, ("done", "running", "failed"))[:8],
-                "sentence": view.t("home.empty_sentence")
-                if not datasets
-                else _home_sentence(view, len(datasets), asks, quarantined),
-                "more": _last_intake(view, datasets, self._now()),
+                "sentence": lines_sentence(view, lines) if lines else library,
+                "more": library if lines and datasets else _last_intake(view, datasets, self._now()),
                 "next_step": _next_step(view, asks, quarantined),
                 "snippets": view.snippets("library list", "ws.library.list()"),
             }

@@ -25,6 +25,8 @@ _PAGE: Final = 50
 _THEMES: Final = ("light", "dark", "system")
 _PAGES: Final = (
     ("home", "/", "h"),
+    ("connections", "/connections", "c"),
+    ("trends", "/trends", "t"),
     ("studies", "/studies", "s"),
     ("library", "/library", "l"),
     ("mapping", "/mapping", "m"),
@@ -85,18 +87,23 @@ class View:
         status: int = 200,
         datasets: Sequence[Mapping[str, Any]] | None = None,
         waiting: bool = True,
+        bare: bool = False,
     ) -> Response:
-        """Fill a page and remember the reader's choices of language and theme."""
+        """Fill a page and remember the reader's choices of language and theme; a `bare` one tells nothing of the workspace."""
         desk = self.console._desk
+        waiting = waiting and not bare
         asks, quarantined = self.console._waiting(desk.datasets() if datasets is None and waiting else datasets or [])
         counts = {"mapping": asks, "quality": quarantined}
         filled = {
             "flash": self._flash(),
             "snippets": None,
             **self.base(),
-            "workspace": {"name": desk.path.name, "path": str(desk.path)},
-            "pages": [{"id": i, "href": href, "key": key, "waiting": counts.get(i, 0)} for i, href, key in _PAGES],
+            "workspace": {"name": "" if bare else desk.path.name, "path": "" if bare else str(desk.path)},
+            "pages": []
+            if bare
+            else [{"id": i, "href": href, "key": key, "waiting": counts.get(i, 0)} for i, href, key in _PAGES],
             "here": self.here,
+            "person": getattr(self.request.state, "person", None),
             **context,
         }
         response = HTMLResponse(render(template, filled), status_code=status, headers={"Cache-Control": "no-store"})
@@ -122,6 +129,7 @@ class View:
         kind, _, rest = self.request.cookies.get("flash", "").partition(":")
         dataset, _, version = rest.rpartition(":")
         keys = {"undone": "finding.undone", "redone": "finding.redone", "replayed": "quality.replayed", "said": "card.said"}
+        keys |= {"asked": "gaps.asked", "kept": "trends.kept", "added": "connections.added"}
         return self.t(keys[kind], dataset=unquote(dataset), version=version.rpartition("@")[2]) if kind in keys else None
 
 

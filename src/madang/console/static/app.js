@@ -115,6 +115,14 @@ document.querySelectorAll("[data-filter]").forEach((input) => {
   });
 });
 
+document.querySelectorAll("[data-filter-list]").forEach((input) => {
+  const list = document.querySelector(input.dataset.filterList);
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase();
+    for (const item of list.children) item.hidden = !item.innerText.toLowerCase().includes(words);
+  });
+});
+
 // Drop zone: files dragged anywhere onto it are sent at once, with their progress.
 document.querySelectorAll("form[data-drop]").forEach((form) => {
   const input = form.querySelector('input[type="file"]');
