@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -165,9 +165,10 @@ def window_features(
     if len(filled) and made.keys() - {"first", "last"}:
         per_hour = 3_600_000_000.0 if np.issubdtype(np.asarray(time).dtype, np.datetime64) else 1.0
         for windows in _tracks(low, high, filled) if alone else (filled,):
-            edges = np.unique(np.concatenate((low[windows], high[windows])))
-            segments = _sum_segments(whole, value, edges, made.keys(), gaps, per_hour)
-            _put_together(segments, np.searchsorted(edges, low[windows]), np.searchsorted(edges, high[windows]), windows, made)
+            begin, stop = low[windows], high[windows]
+            sums = window_sums(whole, value, begin, stop, made.keys(), int(whole[begin.min()]), per_hour)
+            for feature, found in sums.features(made.keys()).items():
+                made[feature][windows] = found
     return WindowFeatures(n, made)
 
 
@@ -397,31 +398,116 @@ def _tracks(low: IntArray, high: IntArray, windows: IntArray) -> Iterator[IntArr
 
 
 @dataclass(frozen=True)
-class _Segments:
-    """Sums of the readings between neighbouring borders, each of shape (segment,)."""
+class WindowSums:
+    """What statistics of windows are put together from; sums of parts of a window can be added up. Every array has shape (window,)."""
 
     n: FloatArray
     mean: FloatArray
     squares: FloatArray
     """Sum of squared deviations from the mean."""
     minimum: FloatArray
+    """Infinite where there is no reading, as `maximum` is minus infinite."""
     maximum: FloatArray
     elapsed: FloatArray
-    """Mean time since the first reading [h for instants]."""
+    """Mean time since the origin [h for instants]."""
     spread: FloatArray
     """Sum of squared deviations of time."""
     cross: FloatArray
     """Sum of products of both deviations."""
 
+    @classmethod
+    def empty(cls, count: int) -> WindowSums:
+        """Return the sums of windows without a reading."""
+        zeros = [np.zeros(count) for _ in range(6)]
+        return cls(zeros[0], zeros[1], zeros[2], np.full(count, np.inf), np.full(count, -np.inf), *zeros[3:])
+
+    def added(self, index: IntArray, at: IntArray, wanted: Set[str]) -> WindowSums:
+        """Return the sums of the parts ``index[at[k]:at[k + 1]]`` for each k; no such run is empty.
+
+        Source:
+            Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979.
+        """
+        made = WindowSums.empty(len(at))
+        counts = np.diff(np.append(at, len(index)))
+        n_of, mean_of = self.n[index], self.mean[index]
+        made.n[:] = np.add.reduceat(n_of, at)
+        if "min" in wanted:
+            made.minimum[:] = np.minimum.reduceat(self.minimum[index], at)
+        if "max" in wanted:
+            made.maximum[:] = np.maximum.reduceat(self.maximum[index], at)
+        divisor = np.maximum(made.n, 1.0)
+        made.mean[:] = np.add.reduceat(n_of * mean_of, at) / divisor
+        apart = mean_of - np.repeat(made.mean, counts)
+        if "std" in wanted:
+            made.squares[:] = np.add.reduceat(self.squares[index] + n_of * apart * apart, at)
+        if "slope" in wanted:
+            elapsed_of = self.elapsed[index]
+            made.elapsed[:] = np.add.reduceat(n_of * elapsed_of, at) / divisor
+            away = elapsed_of - np.repeat(made.elapsed, counts)
+            made.spread[:] = np.add.reduceat(self.spread[index] + n_of * away * away, at)
+            made.cross[:] = np.add.reduceat(self.cross[index] + n_of * away * apart, at)
+        return made
+
+    def features(self, wanted: Set[str]) -> dict[Feature, FloatArray]:
+        """Return those of min, max, mean, std and slope that are wanted; NaN where a window has too few readings."""
+        n = self.n
+        made: dict[Feature, FloatArray] = {}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if "min" in wanted:
+                made["min"] = np.where(n > 0, self.minimum, np.nan)
+            if "max" in wanted:
+                made["max"] = np.where(n > 0, self.maximum, np.nan)
+            if "mean" in wanted:
+                made["mean"] = np.where(n > 0, self.mean, np.nan)
+            if "std" in wanted:
+                made["std"] = np.where(n > 1, np.sqrt(self.squares / (n - 1.0)), np.nan)
+            if "slope" in wanted:
+                # readings of one instant leave nothing but the rounding of their mean
+                rounding = n * np.square(1e-12 * np.maximum(np.abs(self.elapsed), 1e-6))
+                made["slope"] = np.where(self.spread > rounding, self.cross / self.spread, np.nan)
+        return made
+
+
+def window_sums(
+    whole: IntArray, value: FloatArray, low: IntArray, high: IntArray, wanted: Set[str], origin: int, per_hour: float
+) -> WindowSums:
+    """Return the sums of the rows ``low <= row < high`` of each window (none empty), each row summed up once.
+
+    Args:
+        whole: Times of the rows; only looked at for slopes.
+        value: Values of the rows; NaN = absent.
+        low: First row of each window.
+        high: Row after the last of each window.
+        wanted: Names of features.
+        origin: Time from which elapsed time is counted, in the unit of `whole`.
+        per_hour: How many of that unit make an hour.
+    """
+    edges = np.unique(np.concatenate((low, high)))
+    segments = _sum_segments(whole, value, edges, wanted, origin, per_hour)
+    first, last = np.searchsorted(edges, low), np.searchsorted(edges, high)
+    if (last - first == 1).all():
+        return WindowSums(*(getattr(segments, f.name)[first] for f in fields(WindowSums)))
+    made = WindowSums.empty(len(low))
+    covered = np.cumsum(last - first)
+    runs = np.searchsorted(covered, np.arange(0, int(covered[-1]), 4 * _RUN), side="left")
+    for begin, stop in zip(runs, [*runs[1:], len(low)], strict=True):
+        if begin == stop:
+            continue
+        counts = (last - first)[begin:stop]
+        at = np.concatenate(([0], np.cumsum(counts)[:-1]))
+        index = np.repeat(first[begin:stop] - at, counts) + np.arange(int(counts.sum()))
+        part = segments.added(index, at, wanted)
+        for item in fields(WindowSums):
+            getattr(made, item.name)[begin:stop] = getattr(part, item.name)
+    return made
+
 
 def _sum_segments(
-    whole: IntArray, value: FloatArray, edges: IntArray, wanted: Set[str], gaps: bool, per_hour: float
-) -> _Segments:
+    whole: IntArray, value: FloatArray, edges: IntArray, wanted: Set[str], origin: int, per_hour: float
+) -> WindowSums:
     """Sum up the readings between neighbouring `edges`, in runs that fit a core's cache."""
     count = len(edges) - 1
-    zeros = [np.zeros(count) for _ in range(6)]
-    highest, lowest = np.full(count, np.inf), np.full(count, -np.inf)
-    made = _Segments(zeros[0], zeros[1], zeros[2], highest, lowest, zeros[3], zeros[4], zeros[5])
+    made = WindowSums.empty(count)
     runs = np.searchsorted(edges[:-1], np.arange(edges[0], edges[-1], _RUN), side="left")
     for first, last in zip(runs, [*runs[1:], count], strict=True):
         if first == last:
@@ -430,14 +516,16 @@ def _sum_segments(
         readings, at = value[base:stop], edges[first:last] - base
         lengths = np.diff(edges[first : last + 1])
         run = slice(first, last)
-        absent = np.isnan(readings) if gaps else None
+        with np.errstate(invalid="ignore"):
+            lowest = np.minimum.reduceat(readings, at)
+        absent = np.isnan(readings) if np.isnan(lowest).any() else None
         made.n[run] = lengths if absent is None else np.add.reduceat((~absent).astype(np.float64), at)
         if "min" in wanted:
-            found = np.fmin.reduceat(readings, at)
-            made.minimum[run] = np.where(made.n[run] > 0, found, np.inf)
+            lowest = lowest if absent is None else np.fmin.reduceat(readings, at)
+            made.minimum[run] = np.where(made.n[run] > 0, lowest, np.inf)
         if "max" in wanted:
-            found = np.fmax.reduceat(readings, at)
-            made.maximum[run] = np.where(made.n[run] > 0, found, -np.inf)
+            highest = np.maximum.reduceat(readings, at) if absent is None else np.fmax.reduceat(readings, at)
+            made.maximum[run] = np.where(made.n[run] > 0, highest, -np.inf)
         if not wanted & {"mean", "std", "slope"}:
             continue
         divisor = np.maximum(made.n[run], 1.0)
@@ -448,7 +536,7 @@ def _sum_segments(
         if absent is not None:
             centred[absent] = 0.0
         if "slope" in wanted:
-            elapsed = (whole[base:stop] - whole[edges[0]]) / per_hour
+            elapsed = (whole[base:stop] - origin) / per_hour
             made.elapsed[run] = np.add.reduceat(elapsed if absent is None else np.where(absent, 0.0, elapsed), at) / divisor
             elapsed -= np.repeat(made.elapsed[run], lengths)
             if absent is not None:
@@ -458,41 +546,3 @@ def _sum_segments(
         if "std" in wanted:
             made.squares[run] = np.add.reduceat(np.square(centred, out=centred), at)
     return made
-
-
-def _put_together(
-    segments: _Segments, first: IntArray, last: IntArray, windows: IntArray, made: dict[Feature, FloatArray]
-) -> None:
-    """Fill the statistics of windows (none empty) from the segments ``first <= segment < last`` of each."""
-    covered = np.cumsum(last - first)
-    runs = np.searchsorted(covered, np.arange(0, int(covered[-1]), 4 * _RUN), side="left")
-    for begin, stop in zip(runs, [*runs[1:], len(windows)], strict=True):
-        if begin == stop:
-            continue
-        counts = (last - first)[begin:stop]
-        at = np.concatenate(([0], np.cumsum(counts)[:-1]))
-        index = np.repeat(first[begin:stop] - at, counts) + np.arange(int(counts.sum()))
-        into = windows[begin:stop]
-        n_of, mean_of = segments.n[index], segments.mean[index]
-        n = np.add.reduceat(n_of, at)
-        if "min" in made:
-            made["min"][into] = np.minimum.reduceat(segments.minimum[index], at)
-        if "max" in made:
-            made["max"][into] = np.maximum.reduceat(segments.maximum[index], at)
-        mean = np.add.reduceat(n_of * mean_of, at) / n
-        if "mean" in made:
-            made["mean"][into] = mean
-        apart = mean_of - np.repeat(mean, counts)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            if "std" in made:
-                squares = np.add.reduceat(segments.squares[index] + n_of * apart * apart, at)
-                made["std"][into] = np.where(n > 1, np.sqrt(squares / (n - 1.0)), np.nan)
-            if "slope" in made:
-                elapsed_of = segments.elapsed[index]
-                elapsed = np.add.reduceat(n_of * elapsed_of, at) / n
-                away = elapsed_of - np.repeat(elapsed, counts)
-                spread = np.add.reduceat(segments.spread[index] + n_of * away * away, at)
-                cross = np.add.reduceat(segments.cross[index] + n_of * away * apart, at)
-                # readings of one instant leave nothing but the rounding of their mean
-                rounding = n * np.square(1e-12 * np.maximum(np.abs(elapsed), 1e-6))
-                made["slope"][into] = np.where(spread > rounding, cross / spread, np.nan)

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from madang.library._meaning import Proposer
     from madang.library._objects import StoredObject
     from madang.library._people import People
-    from madang.library._signals._intake import LiveIntake
     from madang.library._signals._cards import LastValue, PointCard
+    from madang.library._signals._intake import LiveIntake
     from madang.library._signals._reads import SignalReads
+    from madang.library._signals._resample import How
     from madang.library._signals._slices import Samples
     from madang.library._signals._table import SignalView
     from madang.library._staging import TableFiles
@@ -238,6 +239,8 @@ class Library:
         where: Where | None = None,
         form: Form = "wide",
         units: Literal["unit", "source"] = "unit",
+        every: timedelta | None = None,
+        how: How = "auto",
     ) -> ReadResult:
         """Read a version: the one way to its records.
 
@@ -249,11 +252,28 @@ class Library:
             where: Parts, rows or period; all when None.
             form: ``wide`` pivots a long dataset; ``stored`` gives it as kept; ``long`` gives one record per cell.
             units: Numbers in the standard unit of each column, or as the source wrote them.
+            every: Period of the wide form of signals: a record ``time`` holds what was known by then of the period before it, and
+                ``samples`` how many samples that were; a period in which nine of ten points have a sample when None.
+            how: How the wide form brings signals to the period: ``mean``, ``last`` in it, value ``held`` at its end, or ``auto``
+                (held for texts, states, set points and recipes, mean for the rest).
 
         Raises:
             InputError: There is no such dataset, version or column.
             RefusedError: The decision point said no; the error names the clause.
         """
+        signals = self._signals.find(dataset)
+        if signals is not None:
+            return self._signals.read(
+                signals,
+                reader=reader,
+                purpose=purpose,
+                columns=columns,
+                where=where or Where(),
+                form=form,
+                units=units,
+                every=every,
+                how=how,
+            )
         return self._door.read(
             dataset, reader=reader, purpose=purpose, columns=columns, where=where or Where(), form=form, units=units
         )
@@ -386,9 +406,15 @@ class Library:
     def list(self) -> dict[str, Json]:
         """Return the newest version of every dataset in short: ``datasets[]`` with rows, columns, time span and quality."""
         from madang.library._card import list_datasets
+        from madang.library._signals._documents import listed
 
         with self._state.reading() as db:
-            return list_datasets(db)
+            document = list_datasets(db)
+        found = document["datasets"]
+        if isinstance(found, builtins.list):
+            found += [listed(self._signals.table(d.name)) for d in self._signals.datasets()]
+            found.sort(key=lambda d: str(d["dataset"]) if isinstance(d, dict) else "")
+        return document
 
     def card(self, dataset: str | VersionId) -> dict[str, Json]:
         """Return the card of a version: what it is, how good, from what and of what; unknown fields are said to be unknown.
@@ -397,7 +423,11 @@ class Library:
             InputError: There is no such dataset or version.
         """
         from madang.library._card import card
+        from madang.library._signals import _documents
 
+        signals = self._signals.find(dataset)
+        if signals is not None:
+            return _documents.card(signals, self.zone)
         with self._state.reading() as db:
             return card(db, str(dataset), self.zone)
 
@@ -540,6 +570,9 @@ class Library:
         units: Literal["unit", "source"] = "unit",
         columns: Sequence[str] | None = None,
         reader: str = "owner",
+        where: Where | None = None,
+        every: timedelta | None = None,
+        how: How = "auto",
     ) -> dict[str, Json]:
         """Write a version as CSV, Parquet or JSON lines; the same version gives the same bytes.
 
@@ -551,15 +584,31 @@ class Library:
             units: Numbers in each column's unit, or as the source wrote them.
             columns: Columns to write, in this order; all when None.
             reader: Party that reads.
+            where: Parts, rows or period; all when None.
+            every: Period of the wide form of signals; see `read`.
+            how: How the wide form brings signals to the period; see `read`.
 
         Raises:
             InputError: The dataset, a column or the ending is not known.
             RefusedError: The decision point said no.
         """
+        signals = self._signals.find(dataset)
+        if signals is not None:
+            return self._signals.export(
+                signals,
+                Path(out),
+                form=form,
+                units=units,
+                columns=columns,
+                reader=reader,
+                where=where or Where(),
+                every=every,
+                how=how,
+            )
         from madang.library import _export
         from madang.library._read import pivot
 
-        opened = self._door.open(dataset, reader=reader, purpose="export", columns=columns, where=Where())
+        opened = self._door.open(dataset, reader=reader, purpose="export", columns=columns, where=where or Where())
         if form == "long":
             schema, batches = _export.long_batches(opened, units, lambda part: self.flags(str(opened.version.id), part=part))
         elif form == "wide" and opened.long is not None:
