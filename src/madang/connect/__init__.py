@@ -13,6 +13,7 @@ from madang.connect._discover import find_tables, passed_over
 from madang.connect._frames import Frame
 from madang.connect._gaps import Backfilled, Gap, GapCause
 from madang.connect._ledger import Ledger
+from madang.connect._limits import OverflowPolicy, SpoolDepth, SpoolLimits
 from madang.connect._open import fits, lacking, open_table
 from madang.connect._registry import kinds, make_source
 from madang.connect._source import (
@@ -28,7 +29,7 @@ from madang.connect._source import (
     TestStep,
     WriteOutcome,
 )
-from madang.connect._spool import OverflowPolicy, Spool, SpoolDepth, SpoolLimits
+from madang.connect._spool import Spool
 from madang.connect._tables import (
     ROW,
     CellType,

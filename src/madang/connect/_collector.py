@@ -11,9 +11,11 @@ from typing import Final
 from madang.connect._blocks import Block, Message, Reject, Rows, Tag
 from madang.connect._gaps import Gap, GapCause
 from madang.connect._ledger import Ledger
+from madang.connect._limits import SpoolDepth
 from madang.connect._source import ConnectionState, Source
-from madang.connect._spool import Done, Spool, SpoolDepth
+from madang.connect._spool import Spool
 from madang.connect._window import RecentMessages
+from madang.connect._writer import Done
 from madang.errors import MadangError
 from madang.plant import Bilingual, Interval
 

@@ -91,13 +91,16 @@ def padded(length: int) -> int:
     return (length + 7) & ~7
 
 
-def pack(kind: FrameKind, sequence: int, payload: Payload, samples: int, received: int, salt: int) -> list[bytes]:
-    """Return the parts of a frame, to be written one after another."""
+def framed(
+    kind: FrameKind, sequence: int, payload: Payload, samples: int, received: int, salt: int
+) -> tuple[FrameHeader, list[bytes]]:
+    """Return a frame's header, and the parts that are written one after another."""
+    header = FrameHeader(kind, sequence, payload.length, samples, received, payload.check)
     head = HEADER.pack(MAGIC, kind, 0, 0, sequence, payload.length, samples, received, payload.check, 0)[:_BEFORE_CHECK]
     parts = [head + zlib.crc32(head, salt).to_bytes(4, "little"), *payload.parts]
     if filling := padded(payload.length) - payload.length:
         parts.append(b"\0" * filling)
-    return parts
+    return header, parts
 
 
 def unpack_header(buffer: bytes | memoryview, offset: int, salt: int) -> FrameHeader | None:
@@ -144,25 +147,73 @@ def _decode_block(payload: memoryview, received: int) -> Block:
     return Block(batch, received, None if server == _NO_TIME else server, "backfill" if backfill else "live")
 
 
-def encode_messages(messages: Sequence[Message]) -> Payload:
-    """Return the payload of raw messages: a table of their topics, three columns of numbers, and the bytes one after another."""
-    topics: dict[str, int] = {}
-    index = array("I", [topics.setdefault(m.topic, len(topics)) for m in messages])
-    bodies = [m.payload for m in messages]
-    names = [topic.encode("utf-8", "surrogatepass") for topic in topics]
-    flags = bytes([_AGAIN * m.again + _RETAINED * m.retained for m in messages])
-    packets = array("H", [m.packet for m in messages])
-    marked = any(flags) or any(packets)
-    return Payload(
-        _MESSAGES_HEAD.pack(len(messages), len(names), sum(map(len, names)), marked),
-        array("q", [m.received for m in messages]).tobytes(),
-        index.tobytes(),
-        array("I", list(map(len, bodies))).tobytes(),
-        array("I", list(map(len, names))).tobytes(),
-        flags + packets.tobytes() if marked else b"",
-        b"".join(names),
-        b"".join(bodies),
-    )
+class MessageColumns:
+    """Raw messages as they stand in a frame: a table of their topics, columns of numbers, and the bytes one after another.
+
+    It grows message by message, so that many small appends become one frame.
+    """
+
+    __slots__ = ("_bodies", "_flags", "_index", "_packets", "_received", "_sizes", "_topics", "size")
+
+    def __init__(self) -> None:
+        self._topics: dict[str, int] = {}
+        self._index = array("I")
+        self._sizes = array("I")
+        self._received = array("q")
+        self._packets = array("H")
+        self._flags = bytearray()
+        self._bodies: list[bytes] = []
+        self.size = 0
+        """About how many bytes the frame has [bytes]."""
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def extend(self, messages: Sequence[Message]) -> int:
+        """Take messages, all or, where one of them is none, nothing; returns by how much the frame grew [bytes].
+
+        Raises:
+            TypeError: A payload is not bytes, or a number is none.
+            ValueError: A number does not fit its column, or a payload is too large for a frame.
+        """
+        bodies = [m.payload for m in messages]
+        if set(map(type, bodies)) - {bytes}:
+            raise TypeError("the payload of a message is bytes")
+        try:
+            sizes = array("I", map(len, bodies))
+            received = array("q", [m.received for m in messages])
+            packets = array("H", [m.packet for m in messages])
+        except OverflowError as error:
+            raise ValueError("a number of a message does not fit") from error
+        grown = sum(sizes) + 19 * len(bodies)
+        if grown > MAX_PAYLOAD // 2:
+            raise ValueError(f"messages taken at once are at most {MAX_PAYLOAD // 2} bytes")
+        flags = bytes([_AGAIN * bool(m.again) + _RETAINED * bool(m.retained) for m in messages])
+        topics = self._topics
+        index = [topics.setdefault(m.topic, len(topics)) for m in messages]
+        self._index.extend(index)
+        self._sizes.extend(sizes)
+        self._received.extend(received)
+        self._packets.extend(packets)
+        self._flags += flags
+        self._bodies += bodies
+        self.size += grown
+        return grown
+
+    def payload(self) -> Payload:
+        """Return the payload of a frame that holds them."""
+        names = [topic.encode("utf-8", "surrogatepass") for topic in self._topics]
+        marked = any(self._flags) or any(self._packets)
+        return Payload(
+            _MESSAGES_HEAD.pack(len(self._bodies), len(names), sum(map(len, names)), marked),
+            self._received.tobytes(),
+            self._index.tobytes(),
+            self._sizes.tobytes(),
+            array("I", list(map(len, names))).tobytes(),
+            bytes(self._flags) + self._packets.tobytes() if marked else b"",
+            b"".join(names),
+            b"".join(self._bodies),
+        )
 
 
 def _decode_messages(payload: memoryview) -> list[Message]:

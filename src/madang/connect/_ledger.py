@@ -166,11 +166,15 @@ class Ledger:
                 lost = known.samples if samples is None else samples
                 self._put(replace(known, until=max(until, known.since), samples=lost))
 
-    def grow(self, gap: str, until: datetime, samples: int) -> None:
-        """Note that an interval whose loss goes on is longer by now, and how many samples more are lost."""
+    def grow(self, gap: str, until: datetime, samples: int, *, key: str = "") -> None:
+        """Note that an interval whose loss goes on is longer by now, and how many samples more are lost; the same key counts once."""
         with self._lock:
+            if key and key in self._keys:
+                return
+            if key:
+                self._keys[key] = gap
             known = self._gaps[gap]
-            self._put(replace(known, until=max(until, known.until or known.since), samples=(known.samples or 0) + samples))
+            self._put(replace(known, until=max(until, known.until or known.since), samples=(known.samples or 0) + samples), key)
 
     def fill(self, gap: str, filled: int, *, whole: bool | None) -> None:
         """Note what backfilling brought; `whole` None = the peer keeps no history."""

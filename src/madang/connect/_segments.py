@@ -27,6 +27,17 @@ class Mark(NamedTuple):
     samples: int
 
 
+class Count(NamedTuple):
+    """What a stretch of a segment holds."""
+
+    frames: int
+    samples: int
+    size: int
+    """[bytes]"""
+    oldest: int
+    """Received time of its first data frame [us since 1970]; 0 when there is none."""
+
+
 @dataclass(frozen=True)
 class Damage:
     """Bytes of a segment that hold no valid frame although valid ones follow."""
@@ -239,3 +250,28 @@ def _damage(
         since=newest or (broken.received if broken else segment.oldest),
         until=after.received if after else segment.newest,
     )
+
+
+def count_after(segment: Segment, after: int, salt: int) -> Count:
+    """Return what a segment holds of frames with sequences above `after`, from its headers."""
+    mark = segment.mark_before(after)
+    frames, samples, offset, end = mark.frames, mark.samples, mark.offset, segment.end
+    try:
+        handle = os.open(segment.path, os.O_RDONLY)
+    except FileNotFoundError:
+        return Count(0, 0, 0, 0)
+    try:
+        while offset < end:
+            header = unpack_header(os.pread(handle, HEADER.size, offset), 0, salt)
+            if header is None:
+                offset += 8
+                continue
+            if header.kind.is_data:
+                if header.sequence > after:
+                    return Count(segment.frames - frames, segment.samples - samples, end - offset, header.received)
+                frames += 1
+                samples += header.samples
+            offset += header.size
+    finally:
+        os.close(handle)
+    return Count(0, 0, 0, 0)

@@ -1,133 +1,87 @@
 """The spool: what a connection got is on disk before its peer is told so, and stays until the lake has it.
 
-One thread writes. It takes everything that waits, writes it, flushes once, and then calls back: many small appends share one flush.
+A folder holds ``spool.json`` (the spool's id), ``*.frames`` (segments: what came, in order), ``tags.jsonl`` (names and numbers of tags),
+``gaps.jsonl`` (the ledger) and ``lock``. A segment is only appended to. What was acknowledged survives a power loss; what a crash left
+half written is cut off; a damaged frame loses itself alone, and the ledger tells of it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
-from uuid import uuid4
+from typing import Final
 
 from madang.connect._blocks import Block, Message, Reject, Rows
-from madang.connect._frames import (
-    Frame,
-    FrameHeader,
-    FrameKind,
-    Payload,
-    encode_block,
-    encode_facts,
-    encode_messages,
-    encode_reject,
-    encode_rows,
-)
+from madang.connect._frames import Frame, FrameKind, encode_block, encode_facts, encode_reject, encode_rows
 from madang.connect._ledger import Ledger
+from madang.connect._limits import SpoolDepth, SpoolLimits, free_bytes
 from madang.connect._lock import FolderLock
+from madang.connect._room import Room, instant
 from madang.connect._segments import Damage, read_frames
-from madang.connect._store import SegmentStore, flush_folder, framed, read_identity, write_all
+from madang.connect._store import SegmentStore, identity
 from madang.connect._tagbook import TagBook
-from madang.errors import MadangError
+from madang.connect._thin import Thinner
+from madang.connect._writer import Done, SpoolWriter
 
-OverflowPolicy = Literal["block", "drop_oldest", "thin"]
-Done = Callable[[], None]
-_FRAME_MESSAGES: Final = 16_384
-_FRAME_BYTES: Final = 1 << 20
+_CHUNK: Final = 8 << 20
+_THIN_NOTED: Final = 10.0
+"""How often the ledger is told of samples that are being left out [s]."""
 
 flush_file: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 """Makes the bytes of an open file durable; fdatasync, where the system has it."""
 
 
-@dataclass(frozen=True)
-class SpoolLimits:
-    """How much a spool may take, and what happens when that is not enough."""
-
-    bytes: int = 10 * 2**30
-    """Most bytes on disk."""
-    floor: int = 2 * 2**30
-    """Bytes that stay free on the disk."""
-    policy: OverflowPolicy = "block"
-    """``block``: take no more until there is room. ``drop_oldest``: delete the oldest and note it. ``thin``: keep the smallest and
-    largest of each stretch, mark them, note it; then as ``drop_oldest``."""
-    segment_bytes: int = 64 * 2**20
-    keep_bytes: int = 8 * 2**20
-    """Released bytes that stay, so that what is sent twice can be recognised after a restart."""
-    queue_bytes: int = 64 * 2**20
-    """Most bytes in memory that are not durable yet; then appending waits."""
-    window: float = 0.005
-    """Least time between two flushes while more keeps coming [s]."""
-
-
-@dataclass(frozen=True)
-class SpoolDepth:
-    """What is in a spool and not yet in the lake."""
-
-    frames: int
-    samples: int
-    bytes: int
-    oldest: datetime | None
-    """When the oldest of it was received (UTC)."""
-    bytes_per_second: float
-    """What came in lately, as it stands on disk."""
-    hours_to_full: float | None
-    """How long it would last if nothing were taken out; None while nothing comes."""
-
-
-@dataclass
-class _Item:
-    kind: FrameKind
-    sequence: int
-    payload: Payload | None
-    samples: int
-    received: int
-    size: int
-    done: list[Done] = field(default_factory=list)
-    messages: list[Message] | None = None
-    facts: tuple[str, str] | None = None
-
-
 class Spool:
-    """An append-only, crash-safe queue on disk for one connection. Made by `open`."""
+    """An append-only queue on disk for one connection, made by `open`.
+
+    Any thread may append, read and release. A frame has one sequence, counted from 1, that is never used again, not even after
+    everything was released and the spool was opened anew.
+    """
 
     def __init__(
-        self, folder: Path, name: str, clock: Callable[[], datetime], limits: SpoolLimits, sync: Callable[[int], None]
+        self,
+        folder: Path,
+        name: str,
+        clock: Callable[[], datetime],
+        limits: SpoolLimits,
+        sync: Callable[[int], None],
+        free: Callable[[Path], int],
     ) -> None:
         self.folder = folder
         self.limits = limits
         self._clock = clock
-        self._lock_file = FolderLock(folder / "lock")
-        self._lock_file.take()
+        self._guard = FolderLock(folder / "lock")
+        self._guard.take()
         try:
-            self.id = _identity(folder)
-            self._salt = zlib.crc32(self.id.encode())
+            self.id = identity(folder)
+            salt = zlib.crc32(self.id.encode())
             self.ledger = Ledger(folder / "gaps.jsonl", name)
-            self._store = SegmentStore(folder, self.id, self._salt, sync)
-            damages = self._store.load()
-            self.tags = TagBook.read(folder / "tags.jsonl", lambda: self._last)
-            for damage in damages:
+            self._salt = salt
+            self._store = SegmentStore(folder, self.id, salt, sync)
+            for damage in self._store.load():
                 self._note_damage(damage)
+            self.tags = TagBook.read(folder / "tags.jsonl", lambda: self._writer.last)
+            if self.tags.damaged:
+                self._note_tags(self.tags.damaged)
+            self._room = Room(self._store, self.ledger, limits, clock, free)
+            self._cursors = dict(self._store.cursors)
+            self._writer = SpoolWriter(
+                self._store, self.tags, self.ledger, self._room, limits, folder / "tags.jsonl", salt, sync, name
+            )
         except BaseException:
-            self._lock_file.give()
+            self._guard.give()
             raise
-        self._cursors = dict(self._store.cursors)
-        self._last = self._store.last
-        self._durable = self._store.last
-        self._changed = threading.Condition()
-        self._queue: list[_Item] = []
-        self._queued = 0
-        self._closing = False
-        self._trouble: OSError | None = None
-        self._rate = _Rate()
-        self._thread = threading.Thread(target=self._run, name=f"spool {name}", daemon=True)
-        self._thread.start()
+        self._thin_lock = threading.Lock()
+        self._thinner = Thinner()
+        self._thinned: tuple[str, float] | None = None
+        self._left_out = 0
+        self._closed = False
 
     @classmethod
     def open(
@@ -135,48 +89,37 @@ class Spool:
         folder: Path,
         *,
         clock: Callable[[], datetime],
-        limits: SpoolLimits = SpoolLimits(),
+        limits: SpoolLimits = SpoolLimits(),  # noqa: B008 - frozen
         sync: Callable[[int], None] = flush_file,
+        free: Callable[[Path], int] = free_bytes,
         name: str | None = None,
     ) -> Spool:
         """Open the spool of a folder, and make it when it is new.
 
         Args:
             folder: Its files; nobody else writes there.
-            clock: Tells the time of ledger rows.
-            limits: How much it may take.
+            clock: Tells the time of rows of the ledger (aware).
+            limits: How much it may take, and what happens then.
             sync: Makes an open file durable.
-            name: Name of the connection in the ledger; the folder's name by default.
+            free: Tells the free bytes of a folder's disk.
+            name: Name of the connection in the ledger; by default the folder's name.
 
         Raises:
-            InputError: Another process holds it (``spool_busy``).
+            InputError: Another process, or another `Spool`, holds it (``spool_busy``).
+            OSError: The folder cannot be read or written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder, name or folder.name, clock, limits, sync)
+        return cls(folder, name or folder.name, clock, limits, sync, free)
 
     @property
     def durable(self) -> int:
         """Sequence of the newest frame that survives a power loss; 0 when there is none."""
-        return self._durable
+        return self._writer.durable
 
     @property
-    def newest(self) -> datetime | None:
-        """When the newest durable frame was received (UTC); None while there is none."""
-        with self._store.lock:
-            newest = max((s.newest for s in self._store.segments), default=0)
-        return datetime.fromtimestamp(newest / 1e6, UTC) if newest else None
-
-    def tail(self, messages: int) -> list[Message]:
-        """Return up to about so many of the newest messages that are still on disk, released ones too, oldest first."""
-        found: list[Message] = []
-        with self._store.lock:
-            segments = list(self._store.segments)
-        for segment in reversed(segments):
-            kept = [m for f in self.read(segment.first - 1, segment.end) if isinstance(f.content, list) for m in f.content]
-            found = kept + found
-            if len(found) >= messages:
-                break
-        return found[-messages:]
+    def appended(self) -> int:
+        """Sequence of the newest frame appended, durable or not."""
+        return self._last
 
     @property
     def released(self) -> int:
@@ -186,101 +129,70 @@ class Spool:
     @property
     def trouble(self) -> OSError | None:
         """Why nothing can be written just now; None while all is well."""
-        return self._trouble
+        return self._writer.trouble
+
+    @property
+    def newest(self) -> datetime | None:
+        """When the newest durable frame was received (UTC); None while there is none on disk."""
+        with self._store.lock:
+            newest = max((s.newest for s in self._store.segments), default=0)
+        return instant(newest) if newest else None
 
     def append_block(self, block: Block, done: Done | None = None) -> int:
         """Take samples.
 
         Args:
             block: Columns of `BLOCK_SCHEMA`, or what can be cast to it.
-            done: Called from the writer's thread once the block survives a power loss. It must be quick.
+            done: Called from the writing thread once the block survives a power loss; it must be quick.
 
         Returns:
             Sequence of the frame; it is not durable yet.
+
+        Raises:
+            MadangError: The spool is closed (``spool_closed``).
         """
-        payload = encode_block(block)
-        return self._append(FrameKind.BLOCK, payload, len(block), block.received, done)
+        if self._writer.thinning or self._thinned is not None:
+            block = self._thin(block)
+            if not len(block):
+                return self._writer.put_facts(FrameKind.RELEASE, None, done=done)
+        return self._writer.put(FrameKind.BLOCK, encode_block(block), len(block), block.received, done)
+
+    def append_messages(self, messages: Sequence[Message], done: Done | None = None) -> int:
+        """Take raw messages, all or none. Messages of several calls, one soon after another, may share a frame.
+
+        Returns:
+            Sequence of the frame that holds them; with no message, that of the newest frame, and `done` is called when that is durable.
+
+        Raises:
+            TypeError: A payload is not bytes.
+            ValueError: A number of a message does not fit, or they are too large.
+            MadangError: The spool is closed (``spool_closed``).
+        """
+        if not messages:
+            return self._writer.put_facts(FrameKind.RELEASE, None, done=done)
+        return self._writer.put_messages(messages, done)
 
     def append_rows(self, rows: Rows, done: Done | None = None) -> int:
         """Take records of a table."""
-        return self._append(FrameKind.ROWS, encode_rows(rows), rows.batch.num_rows, rows.received, done)
+        return self._writer.put(FrameKind.ROWS, encode_rows(rows), rows.batch.num_rows, rows.received, done)
 
     def append_reject(self, reject: Reject) -> int:
         """Take what could not be understood."""
-        return self._append(FrameKind.REJECT, encode_reject(reject), 1, reject.received, None)
-
-    def append_messages(self, messages: Sequence[Message], done: Done | None = None) -> int:
-        """Take raw messages. Messages appended one soon after another may share a frame; `done` is called for each call.
-
-        Returns:
-            Sequence of the frame that holds the last of them.
-        """
-        if not messages:
-            return self._append_nothing(done)
-        size = sum([len(m.payload) for m in messages]) + 16 * len(messages)
-        with self._changed:
-            self._wait_for_room()
-            item = self._queue[-1] if self._queue else None
-            if item is None or item.messages is None or item.size >= _FRAME_BYTES or item.samples >= _FRAME_MESSAGES:
-                self._last += 1
-                item = _Item(FrameKind.MESSAGES, self._last, None, 0, 0, 0, messages=[])
-                self._queue.append(item)
-            if item.messages is not None:
-                item.messages.extend(messages)
-            item.samples += len(messages)
-            item.size += size
-            item.received = messages[-1].received
-            self._queued += size
-            if done is not None:
-                item.done.append(done)
-            self._changed.notify_all()
-            return item.sequence
-
-    def _append_nothing(self, done: Done | None) -> int:
-        with self._changed:
-            if done is not None:
-                self._queue.append(_Item(FrameKind.RELEASE, self._last, None, 0, 0, 0, [done]))
-                self._changed.notify_all()
-            return self._last
-
-    def _append(self, kind: FrameKind, payload: Payload, samples: int, received: int, done: Done | None) -> int:
-        with self._changed:
-            self._wait_for_room()
-            self._last += 1
-            item = _Item(kind, self._last, payload, samples, received, payload.length, [] if done is None else [done])
-            self._queue.append(item)
-            self._queued += item.size
-            self._changed.notify_all()
-            return self._last
-
-    def _wait_for_room(self) -> None:
-        while self._queued > self.limits.queue_bytes and not self._closing:
-            self._changed.wait()
-        if self._closing:
-            raise closed_error(self.folder)
+        return self._writer.put(FrameKind.REJECT, encode_reject(reject), 1, reject.received, None)
 
     def cursor(self, name: str) -> str | None:
-        """Return a position saved with `save_cursor`, the newest, durable or not."""
+        """Return the position last saved with `save_cursor`; after a crash, the newest durable one."""
         return self._cursors.get(name)
 
     def save_cursor(self, name: str, value: str, done: Done | None = None) -> None:
-        """Save a position; it is durable not before everything appended earlier is."""
-        with self._changed:
-            self._wait_for_room()
-            self._cursors[name] = value
-            payload = encode_facts({"name": name, "value": value})
-            calls = [] if done is None else [done]
-            item = _Item(FrameKind.CURSOR, self._last, payload, 0, 0, payload.length, calls, facts=(name, value))
-            self._queue.append(item)
-            self._queued += item.size
-            self._changed.notify_all()
+        """Save a position; it becomes durable after everything appended before it, never ahead."""
+        payload = encode_facts({"name": name, "value": value})
+        self._writer.put_facts(FrameKind.CURSOR, payload, cursor=(name, value), done=done)
+        self._cursors[name] = value
 
     def wait(self, sequence: int, timeout: float | None = None) -> bool:
-        """Wait until a frame is durable; returns whether it is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._durable >= sequence or not self._thread.is_alive(), timeout) and (
-                self._durable >= sequence
-            )
+        """Wait until a frame is durable, at most `timeout` seconds; returns whether it is."""
+        return self._writer.wait(sequence, timeout)
 
     def read(self, after: int, limit_bytes: int) -> list[Frame]:
         """Return durable frames with sequences above `after`, in order.
@@ -313,53 +225,73 @@ class Spool:
                 break
         return found
 
+    def tail(self, messages: int) -> list[Message]:
+        """Return the newest raw messages that are on disk, released ones too, at most so many, oldest first."""
+        start: int | None = None
+        missing = messages
+        with self._store.lock:
+            for segment in reversed(self._store.segments):
+                for mark in reversed(segment.marks):
+                    start = mark.sequence
+                    if segment.samples - mark.samples >= missing:
+                        break
+                missing -= segment.samples
+                if missing <= 0:
+                    break
+        kept: deque[Message] = deque(maxlen=messages)
+        while start is not None and (frames := self.read(start, _CHUNK)):
+            for frame in frames:
+                if isinstance(frame.content, list):
+                    kept.extend(frame.content)
+            start = frames[-1].sequence
+        return list(kept)
+
     def release(self, upto: int) -> None:
         """Say that the lake has everything up to a sequence; whole files that are not needed any more are deleted."""
-        with self._changed:
-            upto = min(upto, self._durable)
-            if upto <= self._store.released or self._closing:
+        with self._store.lock:
+            upto = min(upto, self.durable)
+            if upto <= self._store.released or self._closed:
                 return
-            with self._store.lock:
-                self._store.released = upto
-            payload = encode_facts({"released": upto})
-            self._queue.append(_Item(FrameKind.RELEASE, self._last, payload, 0, 0, payload.length))
-            self._queued += payload.length
-            self._changed.notify_all()
+            self._store.released = upto
+        self._writer.put_facts(FrameKind.RELEASE, encode_facts({"released": upto}))
+        self._writer.nudge()
+
+    def number_after(self, sequence: int) -> None:
+        """Give new frames sequences above the one given.
+
+        Whoever finds that it has taken more than this spool holds calls it: the end of the spool was lost after it was read, and numbers
+        of frames that were taken must not come again.
+        """
+        self._writer.number_after(sequence)
 
     def depth(self) -> SpoolDepth:
         """Return what is durable and not released."""
-        frames = samples = size = 0
-        oldest = 0
         with self._store.lock:
-            released = self._store.released
-            for segment in self._store.segments:
-                if segment.last <= released:
-                    continue
-                mark = segment.mark_before(released)
-                frames += segment.frames - mark.frames
-                samples += segment.samples - mark.samples
-                size += segment.end - mark.offset
-                oldest = oldest or segment.oldest
-            used = self._store.size
-        rate = self._rate.per_second(time.monotonic())
-        free = max(0, min(self.limits.bytes - used, free_bytes(self.folder) - self.limits.floor))
+            segments = list(self._store.segments)
+        counts = [c for segment in segments if (c := self._store.unreleased(segment)).frames]
+        rate = self._writer.rate.per_second(time.monotonic())
         return SpoolDepth(
-            frames=frames,
-            samples=samples,
-            bytes=size,
-            oldest=datetime.fromtimestamp(oldest / 1e6, UTC) if oldest else None,
+            frames=sum(c.frames for c in counts),
+            samples=sum(c.samples for c in counts),
+            bytes=sum(c.size for c in counts),
+            oldest=instant(counts[0].oldest) if counts else None,
             bytes_per_second=rate,
-            hours_to_full=free / rate / 3600 if rate > 0 else None,
+            hours_to_full=self._room.left() / rate / 3600 if rate > 0 else None,
         )
 
     def close(self) -> None:
-        """Make durable what was appended, and let others open the spool."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        self._thread.join()
+        """Make durable what was appended, where it can be written, and let others open the spool.
+
+        What cannot be written is not acknowledged; `trouble` says why.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.close()
+        with self._thin_lock:
+            self._note_thinned(time.monotonic(), over=True)
         self._store.finish()
-        self._lock_file.give()
+        self._guard.give()
 
     def __enter__(self) -> Spool:
         return self
@@ -367,80 +299,28 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self) -> None:
-        begun = 0.0
-        while True:
-            with self._changed:
-                idle = not self._queue
-                while not self._queue and not self._closing:
-                    self._changed.wait()
-                if not self._queue:
-                    return
-            if not idle:
-                time.sleep(max(0.0, self.limits.window - (time.monotonic() - begun)))
-            begun = time.monotonic()
-            with self._changed:
-                items, self._queue = self._queue, []
-                self._queued = 0
-                self._changed.notify_all()
-            self._commit(items)
+    def _thin(self, block: Block) -> Block:
+        with self._thin_lock:
+            now = time.monotonic()
+            if not self._writer.thinning:
+                self._note_thinned(now, over=True)
+                return block
+            kept, lost = self._thinner.thin(block)
+            if lost and self._thinned is None:
+                note = "samples that are neither first, smallest nor largest of their minute so far"
+                self._thinned = (self.ledger.open("spool_thinned", instant(block.received), note=note), now)
+            self._left_out += lost
+            if self._thinned is not None and now - self._thinned[1] >= _THIN_NOTED:
+                self._note_thinned(now, over=False)
+            return kept
 
-    def _commit(self, items: list[_Item]) -> None:
-        frames = [f for item in items if (f := self._frame(item)) is not None]
-        pause = 0.01
-        while True:
-            try:
-                self._write_tags()
-                self._store.write(frames, self.limits.segment_bytes)
-                break
-            except OSError as error:
-                self._trouble = error
-                with self._changed:
-                    if self._closing:
-                        return
-                    self._changed.wait(pause)
-                pause = min(1.0, pause * 2)
-        self._trouble = None
-        self.ledger.flush()
-        for item in items:
-            if item.facts is not None:
-                self._store.cursors[item.facts[0]] = item.facts[1]
-        self._rate.add(time.monotonic(), sum(h.size for h, _ in frames))
-        with self._changed:
-            self._durable = self._store.last
-            self._changed.notify_all()
-        self._store.forget(self.limits.keep_bytes)
-        for item in items:
-            for done in item.done:
-                with contextlib.suppress(Exception):
-                    done()
-
-    def _frame(self, item: _Item) -> tuple[FrameHeader, list[bytes]] | None:
-        if item.messages is not None:
-            item.payload = encode_messages(item.messages)
-        if item.payload is None:
-            return None
-        return framed(item.kind, item.sequence, item.payload, item.samples, item.received, self._salt)
-
-    def _write_tags(self) -> None:
-        lines = self.tags.take_lines()
-        if not lines:
+    def _note_thinned(self, now: float, *, over: bool) -> None:
+        if self._thinned is None:
             return
-        try:
-            handle = os.open(self.folder / "tags.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                size = os.fstat(handle).st_size
-                try:
-                    write_all(handle, b"\n" + b"".join(lines))
-                    os.fsync(handle)
-                except OSError:
-                    os.ftruncate(handle, size)
-                    raise
-            finally:
-                os.close(handle)
-        except OSError:
-            self.tags.give_back(lines)
-            raise
+        if self._left_out:
+            self.ledger.grow(self._thinned[0], self._clock(), self._left_out)
+            self._left_out = 0
+        self._thinned = None if over else (self._thinned[0], now)
 
     def _note_damage(self, damage: Damage) -> None:
         if damage.last < damage.first or damage.last <= self._store.released:
@@ -448,72 +328,14 @@ class Spool:
         now = self._clock()
         self.ledger.note(
             "spool_damaged",
-            datetime.fromtimestamp(damage.since / 1e6, UTC) if damage.since else now,
-            datetime.fromtimestamp(damage.until / 1e6, UTC) if damage.until else now,
+            instant(damage.since) if damage.since else now,
+            instant(damage.until) if damage.until else now,
             samples=damage.samples,
-            note=f"{damage.path.name}: frames {damage.first}-{damage.last}, {damage.size} bytes at {damage.offset}",
-            key=f"{damage.path.name}:{damage.first}-{damage.last}",
+            note=f"{damage.path.name}: frames {damage.first}-{damage.last}",
+            key=f"damaged {damage.path.name} {damage.first}-{damage.last}",
         )
 
-
-class _Rate:
-    """Bytes a second over about the last minute."""
-
-    def __init__(self, span: float = 60.0) -> None:
-        self._span = span
-        self._lock = threading.Lock()
-        self._seen: list[tuple[float, int]] = []
-
-    def add(self, now: float, size: int) -> None:
-        with self._lock:
-            if self._seen and now - self._seen[-1][0] < 1.0:
-                self._seen[-1] = (self._seen[-1][0], self._seen[-1][1] + size)
-            else:
-                self._seen.append((now, size))
-            while self._seen and now - self._seen[0][0] > self._span:
-                self._seen.pop(0)
-
-    def per_second(self, now: float) -> float:
-        with self._lock:
-            recent = [(at, size) for at, size in self._seen if now - at <= self._span]
-            if not recent:
-                return 0.0
-            return sum(size for _, size in recent) / max(1.0, now - recent[0][0])
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the bytes that are free on a folder's disk."""
-    if hasattr(os, "statvfs"):
-        disk = os.statvfs(folder)
-        return disk.f_bavail * disk.f_frsize
-    import shutil
-
-    return shutil.disk_usage(folder).free
-
-
-def closed_error(folder: Path) -> MadangError:
-    """Return the error of an append to a spool that is closed."""
-    return MadangError(
-        "spool_closed",
-        ko="이미 닫힌 임시 저장소에 넣으려 했어요.",
-        en="Something was appended to a spool that is closed.",
-        where={"folder": folder.name},
-    )
-
-
-def _identity(folder: Path) -> str:
-    path = folder / "spool.json"
-    if path.exists():
-        return read_identity(path)
-    identity = uuid4().hex
-    for name in ("tags.jsonl", "gaps.jsonl"):
-        (folder / name).touch()
-    scratch = folder / "spool.json.new"
-    with scratch.open("wb") as stream:
-        stream.write(json.dumps({"format": 1, "id": identity}).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    scratch.replace(path)
-    flush_folder(folder)
-    flush_folder(folder.parent)
-    return identity
+    def _note_tags(self, lines: int) -> None:
+        now = self._clock()
+        note = f"tags.jsonl: {lines} lines cannot be read; their tags get new numbers"
+        self.ledger.note("spool_damaged", now, now, note=note, key=f"damaged tags.jsonl {lines}")

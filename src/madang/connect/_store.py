@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
-from madang.connect._frames import FrameHeader, FrameKind, Payload, decode_facts, encode_facts, pack
-from madang.connect._segments import SUFFIX, Damage, Segment, SegmentScan
+from madang.connect._frames import HEADER, FrameHeader, FrameKind, decode_facts, encode_facts, framed
+from madang.connect._segments import SUFFIX, Count, Damage, Segment, SegmentScan, count_after
 
 FORMAT: Final = 1
 
@@ -48,6 +50,7 @@ class SegmentStore:
         self._salt = salt
         self._sync = sync
         self._handle: int | None = None
+        self._counts: dict[Path, tuple[int, int, Count]] = {}
 
     def load(self) -> list[Damage]:
         """Read what earlier runs left: cut the torn tail, and return what is damaged before it."""
@@ -64,7 +67,7 @@ class SegmentStore:
                 damages.append(Damage.of_tail(segment, scan.size, found[number + 1].first - 1))
         self.segments = found
         if found:
-            self._cut(found[-1])
+            self._take_up(found[-1])
             self.released = max(self.released, found[0].first - 1)
             self.last = max(self.released, *(s.last for s in found))
         return damages
@@ -81,13 +84,21 @@ class SegmentStore:
             case FrameKind.CURSOR:
                 self.cursors[str(facts["name"])] = str(facts["value"])
 
-    def _cut(self, segment: Segment) -> None:
+    def _take_up(self, segment: Segment) -> None:
+        """Cut the torn tail of the newest file, and make sure that what is left is on the disk and not in a cache only."""
         handle = os.open(segment.path, os.O_RDWR)
         try:
             if os.fstat(handle).st_size > segment.end:
                 os.ftruncate(handle, segment.end)
-                os.fsync(handle)
-        finally:
+            self._sync(handle)
+            flush_folder(self.folder)
+            os.lseek(handle, segment.end, os.SEEK_SET)
+        except BaseException:
+            os.close(handle)
+            raise
+        if segment.end:
+            self._handle = handle
+        else:
             os.close(handle)
 
     @property
@@ -193,30 +204,43 @@ class SegmentStore:
                 kept -= self.segments[0].end
                 gone.path.unlink(missing_ok=True)
 
-    def drop_oldest(self) -> Segment | None:
-        """Delete the oldest segment, released or not; None when there is none."""
+    def oldest(self) -> tuple[Segment, int] | None:
+        """Return the oldest segment with data and the received time [us] of what follows it; None when there is none."""
         with self.lock:
-            if not self.segments:
-                return None
-            if len(self.segments) == 1:
+            for segment, after in zip(self.segments, [*self.segments[1:], None], strict=True):
+                if segment.frames:
+                    return segment, (after.oldest if after is not None and after.frames else segment.newest)
+        return None
+
+    def drop(self, segment: Segment) -> None:
+        """Delete a segment, released or not."""
+        with self.lock:
+            if segment is self.segments[-1]:
                 self.finish()
-            gone = self.segments.pop(0)
-            gone.path.unlink(missing_ok=True)
-            return gone
+            self.last = max(self.last, segment.last)
+            self.segments.remove(segment)
+            segment.path.unlink(missing_ok=True)
+
+    def unreleased(self, segment: Segment) -> Count:
+        """Return what of a segment is not released."""
+        with self.lock:
+            released, known = self.released, self._counts.get(segment.path)
+        if segment.last <= released:
+            return Count(0, 0, 0, 0)
+        if segment.first > released:
+            return Count(segment.frames, segment.samples, segment.end, segment.oldest)
+        if known is None or known[:2] != (released, segment.end):
+            counted = count_after(segment, released, self._salt)
+            with self.lock:
+                self._counts = {segment.path: (released, segment.end, counted)}
+            return counted
+        return known[2]
 
     def from_sequence(self, after: int) -> Iterator[Segment]:
         """Yield the segments that hold frames with sequences above `after`."""
         with self.lock:
             found = [s for s in self.segments if s.last > after]
         yield from found
-
-
-def framed(
-    kind: FrameKind, sequence: int, payload: Payload, samples: int, received: int, salt: int
-) -> tuple[FrameHeader, list[bytes]]:
-    """Return a frame's header and parts."""
-    header = FrameHeader(kind, sequence, payload.length, samples, received, payload.check)
-    return header, pack(kind, sequence, payload, samples, received, salt)
 
 
 def write_all(handle: int, data: bytes) -> None:
@@ -226,6 +250,36 @@ def write_all(handle: int, data: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def read_identity(path: Path) -> str:
-    """Return the id that a spool wrote for itself."""
-    return str(json.loads(path.read_bytes())["id"])
+def identity(folder: Path) -> str:
+    """Return the id that a spool has; a folder without one gets one.
+
+    Where the file with the id is lost, the head of a segment still tells it: without it not one frame could be read.
+    """
+    path = folder / "spool.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(path.read_bytes())["id"])
+    found = next((known for p in sorted(folder.glob("*" + SUFFIX)) if (known := _identity_in(p)) is not None), None)
+    known = found or uuid4().hex
+    for name in ("tags.jsonl", "gaps.jsonl"):
+        (folder / name).touch()
+    scratch = folder / "spool.json.new"
+    with scratch.open("wb") as stream:
+        stream.write(json.dumps({"format": FORMAT, "id": known}).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    scratch.replace(path)
+    flush_folder(folder)
+    flush_folder(folder.parent)
+    return known
+
+
+def _identity_in(segment: Path) -> str | None:
+    with segment.open("rb") as stream:
+        head = stream.read(1 << 20)
+    if len(head) < HEADER.size:
+        return None
+    _, kind, _, _, _, length, _, _, check, _ = HEADER.unpack_from(head)
+    payload = head[HEADER.size : HEADER.size + length]
+    if kind != FrameKind.HEAD or zlib.crc32(payload) != check:
+        return None
+    return str(decode_facts(memoryview(payload)).get("id"))

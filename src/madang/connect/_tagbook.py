@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,10 @@ from types import MappingProxyType
 from madang.connect._blocks import Tag
 from madang.errors import Json
 from madang.plant import Bilingual
+
+
+def _check(text: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(text)
 
 
 def tag_document(number: int, tag: Tag, after: int) -> dict[str, Json]:
@@ -58,20 +63,26 @@ class TagBook:
         self._last = 0
         self._changes: list[tuple[int, int, Tag]] = []
         self._lines: list[bytes] = []
+        self.damaged = 0
+        """Lines that could not be read."""
 
     @classmethod
     def read(cls, path: Path, last_sequence: Callable[[], int] = lambda: 0) -> TagBook:
         """Read the book that a spool left; a torn last line was never used by a durable frame and is passed over."""
         book = cls(last_sequence)
-        for line in path.read_bytes().split(b"\n") if path.exists() else ():
-            try:
-                document = json.loads(line)
-                number, tag = int(document["number"]), tag_of(document)
-            except (ValueError, KeyError, TypeError):
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+        for at, line in enumerate(lines):
+            check, _, text = line.partition(b" ")
+            if not line:
                 continue
+            if check != _check(text):
+                book.damaged += at < len(lines) - 1
+                continue
+            document = json.loads(text)
+            number, tag = int(document["number"]), tag_of(document)
             book._numbers[tag.name] = number
             book._tags[number] = tag
-            book._changes.append((int(document.get("after", 0)), number, tag))
+            book._changes.append((int(document["after"]), number, tag))
             book._last = max(book._last, number)
         return book
 
@@ -88,7 +99,8 @@ class TagBook:
             self._tags[number] = kept
             after = self._last_sequence()
             self._changes.append((after, number, kept))
-            self._lines.append(json.dumps(tag_document(number, kept, after), ensure_ascii=False).encode() + b"\n")
+            text = json.dumps(tag_document(number, kept, after), ensure_ascii=False).encode("utf-8", "surrogatepass")
+            self._lines.append(_check(text) + b" " + text + b"\n")
             return number
 
     def tag(self, number: int) -> Tag:
