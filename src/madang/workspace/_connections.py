@@ -207,13 +207,17 @@ class Connections:
         )
         return made, hidden
 
+    def kinds(self) -> Mapping[str, SourceDescription]:
+        """Return what each kind of source can do, in the order in which people are shown them."""
+        return self._kinds()
+
     def description(self, kind: str) -> SourceDescription:
         """Return what a kind of source can do.
 
         Raises:
             InputError: There is no such kind.
         """
-        known = self._kinds()
+        known = self.kinds()
         if kind not in known:
             raise InputError(
                 "no_such_kind",

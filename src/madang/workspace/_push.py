@@ -70,10 +70,10 @@ class PushKeys:
         self._db.execute("CREATE INDEX IF NOT EXISTS keys_time ON keys (time)")
         self._db.execute("DELETE FROM keys WHERE sequence > ?", (durable,))
 
-    def find(self, key: str) -> tuple[bytes, int, dict[str, Json]] | None:
-        """Return digest, sequence and answer of a key."""
-        row = self._db.execute("SELECT body, sequence, answer FROM keys WHERE key = ?", (key,)).fetchone()
-        return None if row is None else (bytes(row[0]), int(row[1]), json.loads(row[2]))
+    def find(self, key: str) -> tuple[bytes, dict[str, Json]] | None:
+        """Return digest and answer of a key."""
+        row = self._db.execute("SELECT body, answer FROM keys WHERE key = ?", (key,)).fetchone()
+        return None if row is None else (bytes(row[0]), json.loads(row[1]))
 
     def keep(self, key: str, body: bytes, sequence: int, answer: dict[str, Json]) -> None:
         """Keep a key; it survives a power loss when this returns."""
@@ -110,6 +110,8 @@ class PushDoor:
         self._options = options
         self._clock = clock
         self._lock = threading.Lock()
+        self._under_way: dict[str, threading.Event] = {}
+        """Keys of batches that are put and not durable yet."""
         self._tags: dict[str, Tag] = {tag.name: tag for tag in spool.tags.all().values()}
         self._keys = PushKeys(running.folder / "push.sqlite", spool.durable, clock)
 
@@ -146,27 +148,31 @@ class PushDoor:
         answer = PushAnswer(
             payload.samples, payload.refused, again=False, problems=tuple(p.document() for p in payload.problems)
         )
-        sequence = self._put(payload, received, key, digest, answer)
-        if sequence is None:  # the same key came in between
+        durable = self._put(payload, received, key, digest, answer)
+        if durable is None:  # the same key came in between
             return self.take(body, form, key=key, rest=rest)
-        self._settle(sequence)
+        self._settle(durable)
         return answer
 
     def _known(self, key: str, digest: bytes) -> PushAnswer | None:
         with self._lock:
             found = self._keys.find(key)
+            durable = self._under_way.get(key)
         if found is None:
             return None
-        body, sequence, answer = found
+        body, answer = found
         if body != digest:
             raise _other_body(key)
-        self._settle(sequence)
+        if durable is not None:
+            self._settle(durable)
         accepted, rejected, problems = answer["accepted"], answer["rejected"], answer["problems"]
         assert isinstance(accepted, int) and isinstance(rejected, int) and isinstance(problems, list)
         return PushAnswer(accepted, rejected, again=True, problems=tuple(p for p in problems if isinstance(p, dict)))
 
-    def _put(self, payload: Payload, received: int, key: str | None, digest: bytes, answer: PushAnswer) -> int | None:
-        """Put a batch into the spool; returns the sequence of its last frame, None when its key is known by now."""
+    def _put(
+        self, payload: Payload, received: int, key: str | None, digest: bytes, answer: PushAnswer
+    ) -> threading.Event | None:
+        """Put a batch into the spool; returns what is set once it is durable, None when its key is known by now."""
         with self._lock:
             collector = self._running.collector
             if collector is None:
@@ -177,16 +183,28 @@ class PushDoor:
                 if self._keys.find(key) is not None:
                     return None
                 self._keys.keep(key, digest, sequence, answer.document())
+            durable = threading.Event()
+            if key is not None:
+                self._under_way[key] = durable
+
+            def done() -> None:
+                if key is not None:
+                    self._under_way.pop(key, None)
+                durable.set()
+
             try:
                 for block in blocks:
-                    collector.put_block(block)
+                    collector.put_block(block, done if block is blocks[-1] else None)
             except BaseException:
                 if key is not None and self._spool.appended < sequence:
                     self._keys.drop(key)
+                    self._under_way.pop(key, None)
                 raise
+            if not blocks:
+                done()
             for problem in _rejects(payload.problems, received):
                 collector.put_reject(problem)
-            return sequence
+            return durable
 
     def _tag(self, tag: Tag) -> Tag:
         """Return a tag with what was said of it now or before: a batch that says nothing takes nothing back."""
@@ -207,8 +225,8 @@ class PushDoor:
         self._tags[tag.name] = merged
         return merged
 
-    def _settle(self, sequence: int) -> None:
-        if not self._spool.wait(sequence, _PATIENCE):
+    def _settle(self, durable: threading.Event) -> None:
+        if not durable.wait(_PATIENCE):
             raise _disk(self._running.name)
 
 

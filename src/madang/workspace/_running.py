@@ -29,6 +29,8 @@ _CALM: Final = 60.0
 """A source that ran for so long [s] is started again at once the next time."""
 _RATE_OVER: Final = 10.0
 """Seconds over which the rate is counted."""
+_REMEMBERED: Final = 8
+"""Collectors of ended runs that are still asked for their counts."""
 COUNTS: Final = ("received", "durable", "committed", "duplicates_dropped", "rejected")
 
 
@@ -128,6 +130,7 @@ class RunningConnection:
         self._stop = threading.Event()
         self._why: GapCause = "collector_stopped"
         self._thread: threading.Thread | None = None
+        self._past: list[Collector] = []
         self._rates: deque[tuple[float, int]] = deque()
         self._lock = threading.Lock()
 
@@ -238,11 +241,10 @@ class RunningConnection:
         with self._lock:
             collector, source, self.collector, self.source = self.collector, self.source, None, None
             if collector is not None:
-                status = collector.status()
-                self.totals.counts["received"] += status.received
-                self.totals.counts["durable"] += status.durable
-                self.totals.counts["duplicates_dropped"] += status.duplicates_dropped
-                self.totals.counts["rejected"] += status.rejected
+                # What it put may become durable, and be counted by it, a moment after it has stopped.
+                self._past.append(collector)
+            if len(self._past) > _REMEMBERED:
+                _add(self.totals.counts, self._past.pop(0))
         if source is not None:
             try:
                 source.close()
@@ -258,13 +260,8 @@ class RunningConnection:
         """Return the totals of all runs, this one included."""
         with self._lock:
             found = dict(self.totals.counts)
-            collector = self.collector
-            if collector is not None:
-                status = collector.status()
-                found["received"] += status.received
-                found["durable"] += status.durable
-                found["duplicates_dropped"] += status.duplicates_dropped
-                found["rejected"] += status.rejected
+            for collector in [*self._past, *([] if self.collector is None else [self.collector])]:
+                _add(found, collector)
         return found
 
     def document(self) -> dict[str, Json]:
@@ -311,6 +308,14 @@ class RunningConnection:
             self._rates.popleft()
         then, before = self._rates[0]
         return round((received - before) / (now - then), 3) if now - then >= 2.0 else None
+
+
+def _add(counts: dict[str, int], collector: Collector) -> None:
+    status = collector.status()
+    counts["received"] += status.received
+    counts["durable"] += status.durable
+    counts["duplicates_dropped"] += status.duplicates_dropped
+    counts["rejected"] += status.rejected
 
 
 def _iso(moment: datetime | None) -> str | None:
