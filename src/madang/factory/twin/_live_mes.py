@@ -148,23 +148,21 @@ class MesFace:
         full = sa.and_(t["지시번호"] == number, t["완료수량"] >= t["계획수량"])
         base.execute(sa.update(self._orders).where(full).values({"상태": "완료"}))
 
-    def judge(self, lot: LiveLot, t: float) -> None:
-        """Write the verdict on a lot once its result is there."""
+    def judge(self, told: Sequence[tuple[float, LiveLot]]) -> None:
+        """Write the verdict on lots whose results are there; with each, the second of the plant at which it was told."""
         import sqlalchemy as sa
 
-        if lot.result is None:
-            return
-        off = abs(lot.result.residual - TARGET_CENTRE)
-        scrap = int(1 + (off - TOLERANCE) // 120.0) if off > TOLERANCE else 0
-        values = {
-            "상태": "판정",
-            "판정": "합격" if scrap == 0 else "불합격",
-            "폐기수량": scrap,
-            "수정일시": self.plant.local(t),
-        }
         with self._engine.begin() as base:
-            base.execute(sa.update(self._lots).where(self._lots.c["로트번호"] == lot.name).values(**values))
-        self.count.updates += 1
+            for t, lot in told:
+                if lot.result is None:
+                    continue
+                off = abs(lot.result.residual - TARGET_CENTRE)
+                scrap = int(1 + (off - TOLERANCE) // 120.0) if off > TOLERANCE else 0
+                values = {
+                    "상태": "판정", "판정": "합격" if scrap == 0 else "불합격", "폐기수량": scrap, "수정일시": self.plant.local(t),
+                }  # fmt: skip
+                base.execute(sa.update(self._lots).where(self._lots.c["로트번호"] == lot.name).values(**values))
+                self.count.updates += 1
 
     # ------------------------------------------------------------------ commits that come late
 

@@ -248,7 +248,7 @@ class OpcUaFace:
 
         face = self
 
-        class Guarded(AttributeService):
+        class Guarded(AttributeService):  # type: ignore[misc]
             """Attribute service that hands accepted set points to the plant."""
 
             async def write(self, params: Any, user: Any = None) -> list[Any]:  # noqa: ANN401

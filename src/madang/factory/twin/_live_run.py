@@ -264,12 +264,15 @@ class LiveRun:
             heapq.heappush(self._results, (due, lot.number, lot))
 
     def _tell_results(self, t: float) -> None:
+        due: list[tuple[float, LiveLot]] = []
         while self._results and self._results[0][0] <= t:
             told, _, lot = heapq.heappop(self._results)
-            if self._faces.lab is not None:
+            due.append((told, lot))
+        if self._faces.lab is not None:
+            for told, lot in due:
                 self._faces.lab.add(lot, told)
-            if self._faces.mes is not None:
-                self._faces.mes.judge(lot, told)
+        if self._faces.mes is not None and due:
+            self._faces.mes.judge(due)
 
     # ------------------------------------------------------------------ troubles
 

@@ -42,6 +42,8 @@ class Wire:
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=2.0)
         self._open.clear()
+        # Aborted connections are taken down in the loop's next round.
+        await asyncio.sleep(0)
 
     def cut(self) -> None:
         """Let nothing pass any more: bytes wait where they are, and nobody is told."""
