@@ -63,6 +63,10 @@ class Book:
             self.since = np.append(self.since, np.full(more, ALWAYS, dtype=np.int64))
             self._until = np.append(self._until, np.full(more, ALWAYS, dtype=np.int64))
 
+    def is_new(self, point: int, unit: str | None) -> bool:
+        """Whether a point was not known, or had another unit."""
+        return point not in self._units or self._units[point] != unit
+
     def _keep(self, point: int, scale: Scale, since: int) -> int:
         index = self._known.setdefault(scale, len(self.scales))
         if index == len(self.scales):
@@ -138,10 +142,11 @@ class Book:
     def _renew(self, point: int, scale: Scale, since: int) -> None:
         """Add a version, valid only after every number that is in the lake already, so that none changes its meaning."""
         self._learn_until()
-        since = max(since, int(self._until[point]) + 1)
+        until = int(self._until[point])
+        since = since if until == ALWAYS else max(since, until + 1)
         with self._lock:
             self._keep(point, scale, since)
-            self._fresh.append(PointVersion(point, len(self._all[point]), since, scale))
+            self._fresh.append(PointVersion(point, len(self._all[point]), None if since == ALWAYS else since, scale))
 
     def _learn_until(self) -> None:
         if self._ask_until is not None:

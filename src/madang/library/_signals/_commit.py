@@ -6,7 +6,7 @@ one log, so a batch that was committed before a crash is known, and is not commi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -78,6 +78,11 @@ class LiveTable:
         """Return the last sequence that this table took from a spool, 0 before the first."""
         self.log.refresh()
         return self.log.mark(app)
+
+    def live(self) -> Mapping[str, dict[str, Json]]:
+        """Return the ``add`` actions of the live files by their paths, as of now."""
+        self.log.refresh()
+        return self.log.live()
 
     def commit(self, files: Sequence[NewFile], marks: Sequence[Mark], now: datetime) -> bool:
         """Make files part of the table, together with the marks; durable when it returns.

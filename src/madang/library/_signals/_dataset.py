@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,28 +16,24 @@ from madang.library._commit import Faults
 from madang.library._lake import Lake
 from madang.library._signals._book import Book
 from madang.library._signals._commit import LiveTable, Mark
-from madang.library._signals._encode import Samples, together
+from madang.library._signals._kept import Kept, new_among
 from madang.library._signals._layout import TABLE_SCHEMA
 from madang.library._signals._points import (
+    UNSEEN,
     add_points,
     add_versions,
     live_dataset,
     make_live_dataset,
     points_of,
-    propose_cards,
-    save_cards,
     versions_of,
 )
+from madang.library._signals._proposals import Proposals
 from madang.library._signals._quarantine import QUARANTINE_SCHEMA, Rejected, write_rejects
+from madang.library._signals._samples import Arena, Samples, chosen, sort
 from madang.library._signals._write import write_samples
 
 if TYPE_CHECKING:
     from madang.library._state import State
-
-_PROPOSALS = 200
-"""Points whose cards are proposed in one step, so that thousands of new tags do not hold up the first commit."""
-_SEEN = 64
-"""Values that are kept of a point for its proposal."""
 
 
 @dataclass
@@ -48,21 +43,27 @@ class Counted:
     samples: int = 0
     duplicates: int = 0
     rejects: int = 0
+    rows: int = 0
+
+    def add(self, other: Counted) -> None:
+        """Add another's counts."""
+        self.samples += other.samples
+        self.duplicates += other.duplicates
+        self.rejects += other.rejects
+        self.rows += other.rows
 
 
 @dataclass
-class _Held:
-    connection: str
-    samples: Samples
-    origin: Origin
+class Sealed:
+    """What one commit takes; nothing is added to it any more."""
 
-
-@dataclass
-class _Waiting:
-    """What is held for one Delta table."""
-
-    upto: dict[str, int] = field(default_factory=dict)
-    """Last sequence held of each spool."""
+    arena: Arena
+    filled: list[tuple[str, Samples]]
+    """Backfilled samples of each connection, of which the lake may have some."""
+    rejects: list[tuple[str, Rejected]]
+    upto: dict[str, int]
+    """Last sequence of each spool."""
+    counted: dict[str, Counted]
 
 
 class SignalsWriter:
@@ -73,28 +74,28 @@ class SignalsWriter:
         lake: Lake,
         state: State,
         dataset: Dataset,
-        pool: Executor | None,
-        threads: int,
         faults: Faults,
     ) -> None:
         self.dataset = dataset
         self.changed = False
         self._lake = lake
         self._state = state
-        self._pool = pool
-        self._threads = threads
         self._faults = faults
         self._table = LiveTable(lake, dataset.table("signals"), TABLE_SCHEMA, faults)
+        self._kept = Kept(self._table.folder)
         self._quarantine: LiveTable | None = None
         with state.reading() as db:
             known = points_of(db, dataset.id)
             versions = versions_of(db, dataset.id)
         self._book = Book(versions, {p.id: p.unit_source for p in known}, self._until)
-        self._undescribed: dict[int, list[Any]] = {p.id: [] for p in known if p.status == "ask" and p.card.confidence == 0.0}
-        self._held: list[_Held] = []
-        self._count = 0
+        self._proposals = Proposals(state, dataset, (p.id for p in known if p.card.unit_reason == UNSEEN))
+        self._arena = Arena()
+        self._spare: Arena | None = None
+        self._filled: list[tuple[str, Samples]] = []
+        self._filled_count = 0
         self._rejects: list[tuple[str, Rejected]] = []
         self._upto: dict[str, int] = {}
+        self._counted: dict[str, Counted] = {}
         self._taken: dict[str, int] = {}
         self._taken_rejects: dict[str, int] = {}
         self._last = _last_values(lake, dataset)
@@ -106,8 +107,6 @@ class SignalsWriter:
         state: State,
         name: str,
         now: datetime | None,
-        pool: Executor | None,
-        threads: int,
         faults: Faults,
     ) -> SignalsWriter | None:
         """Open the writer of a dataset, which is made when missing; with `now` None a missing one gives None."""
@@ -121,10 +120,10 @@ class SignalsWriter:
             assert now is not None
             with state.begin() as db:
                 dataset = make_live_dataset(db, lake, name, "signals", now)
-        return cls(lake, state, dataset, pool, threads, faults)
+        return cls(lake, state, dataset, faults)
 
     def __len__(self) -> int:
-        return self._count + len(self._rejects)
+        return len(self._arena) + self._filled_count + len(self._rejects)
 
     def taken(self, app: str) -> int:
         """Return the last sequence of a spool that the samples' table has."""
@@ -138,18 +137,23 @@ class SignalsWriter:
             found = add_points(db, self.dataset.id, connection, list(tags.values()), now)
         for number, tag in tags.items():
             point = found[tag.name]
+            if self._book.is_new(point, tag.unit):
+                self._proposals.add(point)
             self._book.room(point)
             self._book.change_unit(point, tag.unit, first[number])
-            self._undescribed.setdefault(point, [])
         return found
 
     def hold(self, app: str, connection: str, sequence: int, samples: Samples, origin: Origin) -> None:
         """Keep samples for the next commit."""
         if len(samples) == 0:
             return
-        self._held.append(_Held(connection, samples, origin))
+        if origin == "backfill":
+            self._filled.append((connection, samples))
+            self._filled_count += len(samples)
+        else:
+            self._arena.add(samples)
+            self._counted.setdefault(connection, Counted()).samples += len(samples)
         self._upto[app] = sequence
-        self._count += len(samples)
 
     def hold_reject(self, app: str, rejected: Rejected) -> None:
         """Keep a reject for the next commit, unless the quarantine has it."""
@@ -179,43 +183,68 @@ class SignalsWriter:
             text,
         )
 
-    def commit(self, now: datetime) -> dict[str, Counted]:
-        """Commit what is held, rejects before samples; returns what each connection gave.
+    def seal(self) -> Sealed:
+        """Return what is held, and begin anew."""
+        sealed = Sealed(self._arena, self._filled, self._rejects, self._upto, self._counted)
+        self._arena = self._spare or Arena()
+        self._spare = None
+        self._filled, self._filled_count, self._rejects, self._upto, self._counted = [], 0, [], {}, {}
+        return sealed
+
+    def commit(self, sealed: Sealed, now: datetime) -> dict[str, Counted]:
+        """Commit what was sealed, rejects before samples; returns what each connection gave.
 
         Raises:
             AlreadyTaken: Another process committed a part of it.
         """
-        done: dict[str, Counted] = {}
-        self._commit_rejects(now, done)
-        self._commit_samples(now, done)
-        return done
+        self._commit_rejects(sealed, now)
+        self._commit_samples(sealed, now)
+        sealed.arena.clear()
+        self._spare = sealed.arena
+        return sealed.counted
 
-    def _commit_rejects(self, now: datetime, done: dict[str, Counted]) -> None:
-        if not self._rejects:
+    def _commit_rejects(self, sealed: Sealed, now: datetime) -> None:
+        if not sealed.rejects:
             return
         table = self._quarantine_table()
-        upto = {app: r.sequence for app, r in self._rejects}
-        file = write_rejects(table.folder, [r for _, r in self._rejects])
+        upto = {app: r.sequence for app, r in sealed.rejects}
+        file = write_rejects(table.folder, [r for _, r in sealed.rejects])
         marks = [Mark(app, self._taken_rejects[app], last) for app, last in upto.items()]
         self._commit_to(table, [file], marks, now)
-        for _, rejected in self._rejects:
-            done.setdefault(rejected.connection, Counted()).rejects += 1
-        self._rejects = []
+        for _, rejected in sealed.rejects:
+            sealed.counted.setdefault(rejected.connection, Counted()).rejects += 1
         self._taken_rejects |= upto
 
-    def _commit_samples(self, now: datetime, done: dict[str, Counted]) -> None:
-        if not self._held:
+    def _commit_samples(self, sealed: Sealed, now: datetime) -> None:
+        self._add_filled(sealed)
+        if len(sealed.arena) == 0:
             return
-        samples = together([h.samples for h in self._held])
-        files = write_samples(self._table.folder, samples, self._book, pool=self._pool, threads=self._threads)
+        samples = sealed.arena.samples()
+        files = write_samples(self._table.folder, sort(samples), self._book)
         self._save_versions(now)
-        marks = [Mark(app, self.taken(app), last) for app, last in self._upto.items()]
+        marks = [Mark(app, self.taken(app), last) for app, last in sealed.upto.items()]
         self._commit_to(self._table, files, marks, now)
-        for held in self._held:
-            done.setdefault(held.connection, Counted()).samples += len(held.samples)
-        self._look(samples)
-        self._taken |= self._upto
-        self._held, self._upto, self._count = [], {}, 0
+        self._proposals.look(samples)
+        self._taken |= sealed.upto
+
+    def _add_filled(self, sealed: Sealed) -> None:
+        """Add the backfilled samples that neither the lake nor this commit has."""
+        if not sealed.filled:
+            return
+        filled = [samples for _, samples in sealed.filled]
+        points = np.unique(np.concatenate([s.point for s in filled]))
+        first = min(int(s.time.min()) for s in filled)
+        last = max(int(s.time.max()) for s in filled)
+        kept = [sealed.arena.samples()] if len(sealed.arena) else []
+        in_lake = self._kept.between(self._table.live(), points, first, last)
+        if in_lake is not None:
+            kept.append(in_lake)
+        for (connection, samples), new in zip(sealed.filled, new_among(filled, kept), strict=True):
+            counted = sealed.counted.setdefault(connection, Counted())
+            counted.duplicates += int(len(new) - new.sum())
+            counted.samples += int(new.sum())
+            if new.any():
+                sealed.arena.add(chosen(samples, new))
 
     def _commit_to(self, table: LiveTable, files: Any, marks: list[Mark], now: datetime) -> None:  # noqa: ANN401 (files of either table)
         try:
@@ -233,17 +262,15 @@ class SignalsWriter:
             self.changed = True
 
     def _until(self) -> Mapping[int, int]:
-        return {}
-
-    def _look(self, samples: Samples) -> None:
-        """Keep some values of points that nothing has been proposed for yet."""
+        return self._kept.until(self._table.live())
 
     def describe_points(self, now: datetime) -> None:
         """Propose what new points are, some of them in each step."""
+        self.changed |= self._proposals.propose(now)
 
     def forget(self) -> None:
         """Forget what is held and what was known of the marks."""
-        self._held, self._upto, self._count, self._rejects = [], {}, 0, []
+        self.seal()
         self._taken, self._taken_rejects = {}, {}
 
     def close(self) -> None:

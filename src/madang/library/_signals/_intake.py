@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
@@ -15,9 +15,10 @@ from madang.connect import Block, Decoder, Message, Reject, Rows, Tag
 from madang.library._commit import Faults
 from madang.library._lake import Lake
 from madang.library._signals._commit import AlreadyTaken
-from madang.library._signals._dataset import SignalsWriter
-from madang.library._signals._encode import Int32Array, Samples, samples_of
+from madang.library._signals._dataset import Counted, Sealed, SignalsWriter
 from madang.library._signals._quarantine import Rejected
+from madang.library._signals._samples import samples_of
+from madang.library._signals._scales import Int32Array
 from madang.plant import Bilingual
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _PULL: Final = 16 << 20
 """Bytes of frames that are read from a spool at once."""
-_HOLD: Final = 4_000_000
+_HOLD: Final = 2_000_000
 """Samples that are held before they are committed, whatever the interval."""
 _HOLD_BYTES: Final = 128 << 20
 EARLIEST: Final = -2_208_988_800_000_000
@@ -96,16 +97,6 @@ class LiveReport:
 
 
 @dataclass
-class Tally:
-    """Counts of one connection since the last commit."""
-
-    samples: int = 0
-    duplicates: int = 0
-    rejects: int = 0
-    rows: int = 0
-
-
-@dataclass
 class _Attached:
     name: str
     spool: Frames
@@ -118,7 +109,7 @@ class _Attached:
     """Changes of tags that were taken in."""
     point_of: Int32Array = field(default_factory=lambda: np.zeros(64, dtype=np.int32))
     """Point of each tag number; 0 = not asked for yet."""
-    tally: Tally = field(default_factory=Tally)
+    tally: Counted = field(default_factory=Counted)
 
     @property
     def app(self) -> str:
@@ -131,7 +122,7 @@ class LiveIntake:
     Args:
         lake: The table store.
         state: The catalogue.
-        threads: How many threads write files.
+        threads: With 2, one pulls and holds while the other sorts, writes and commits.
         interval: Time between commits.
         faults: For tests of interrupted commits.
         changed: Called after new datasets or points came about, to describe the lake anew.
@@ -149,8 +140,8 @@ class LiveIntake:
     ) -> None:
         self._lake = lake
         self._state = state
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="live") if threads > 1 else None
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit") if threads > 1 else None
+        self._running: Future[list[tuple[_Attached, int, Counted]]] | None = None
         self._interval = interval
         self._faults = faults or Faults()
         self._changed = changed
@@ -201,28 +192,26 @@ class LiveIntake:
         """
         self._last_commit = self._last_commit or now
         committed = False
-        reports: dict[str, ConnectionReport] = {}
         while True:
             whole = self._pull(now)
             due = force or now - self._last_commit >= self._interval or not whole
             if due and self._holds():
                 self._commit_held(now)
                 committed = True
-            if due:
-                self._last_commit = now
-                self._describe(now)
-            for name, done in self._reports().items():
-                reports[name] = done if name not in reports else _sum(reports[name], done)
             if whole:
                 break
-        return LiveReport(reports, committed, sum(len(w) for w in self._datasets.values()))
+        self._settle()
+        if due:
+            self._last_commit = now
+            self._describe(now)
+        return LiveReport(self._reports(), committed, sum(len(w) for w in self._datasets.values()))
 
     def close(self) -> None:
         """Let go; what is not committed stays in the spools."""
         for writer in self._datasets.values():
             writer.close()
-        if self._pool is not None:
-            self._pool.shutdown()
+        if self._committer is not None:
+            self._committer.shutdown()
 
     def _holds(self) -> bool:
         return any(len(w) for w in self._datasets.values()) or any(c.read > c.committed for c in self._connections.values())
@@ -310,6 +299,8 @@ class LiveIntake:
                 fresh.setdefault(number, book.tag(number))
         if not fresh:
             return
+        if self._running is not None:
+            wait([self._running])
         first = {n: _first_time(block, tags, n) for n in fresh}
         points = writer.number(connection.name, fresh, first, now)
         highest = max(fresh)
@@ -335,32 +326,57 @@ class LiveIntake:
     def _writer(self, dataset: str, *, find_only: bool = False, now: datetime | None = None) -> SignalsWriter | None:
         writer = self._datasets.get(dataset)
         if writer is None:
-            writer = SignalsWriter.open(
-                self._lake, self._state, dataset, None if find_only else now, self._pool, self._threads, self._faults
-            )
+            writer = SignalsWriter.open(self._lake, self._state, dataset, None if find_only else now, self._faults)
             if writer is not None:
                 self._datasets[dataset] = writer
         return writer
 
     def _commit_held(self, now: datetime) -> None:
-        """Commit everything that is held: what could not be read first, so that no crash loses what a newer rule would read."""
+        """Begin to commit everything that is held, once the commit before is through."""
+        self._settle()
+        if not self._holds():  # the commit before had to be begun again
+            return
+        sealed = [(writer, writer.seal()) for writer in self._datasets.values() if len(writer)]
+        read = [(c, c.read) for c in self._connections.values() if c.read > c.committed]
+        self._held_bytes = 0
+        self._running = Future()
+        if self._committer is None:
+            try:
+                self._running.set_result(self._commit(sealed, read, now))
+            except BaseException as error:
+                self._running.set_exception(error)
+        else:
+            self._running = self._committer.submit(self._commit, sealed, read, now)
+
+    def _commit(
+        self, sealed: list[tuple[SignalsWriter, Sealed]], read: list[tuple[_Attached, int]], now: datetime
+    ) -> list[tuple[_Attached, int, Counted]]:
+        """Commit, and only then let go of the spools' frames."""
+        counted: dict[str, Counted] = {}
+        for writer, held in sealed:
+            for name, one in writer.commit(held, now).items():
+                counted.setdefault(name, Counted()).add(one)
+        for connection, upto in read:
+            connection.spool.release(upto)
+        self._faults.at("live:released")
+        return [(c, upto, counted.get(c.name, Counted())) for c, upto in read]
+
+    def _settle(self) -> None:
+        """Wait for the running commit and take in what came of it."""
+        running, self._running = self._running, None
+        if running is None:
+            return
         try:
-            for writer in self._datasets.values():
-                for name, tally in writer.commit(now).items():
-                    if name in self._connections:
-                        held = self._connections[name].tally
-                        held.samples += tally.samples
-                        held.duplicates += tally.duplicates
-                        held.rejects += tally.rejects
+            done = running.result()
         except AlreadyTaken:
             self._begin_again()
             return
-        self._held_bytes = 0
-        for connection in self._connections.values():
-            if connection.read > connection.committed:
-                connection.spool.release(connection.read)
-                connection.committed = connection.read
-        self._faults.at("live:released")
+        except BaseException:
+            self._begin_again()
+            raise
+        for connection, upto, counted in done:
+            connection.committed = upto
+            connection.tally.add(counted)
 
     def _begin_again(self) -> None:
         """Forget what is held; it is pulled again from where the spools are released to."""
@@ -382,7 +398,7 @@ class LiveIntake:
     def _reports(self) -> dict[str, ConnectionReport]:
         found = {}
         for connection in self._connections.values():
-            tally, connection.tally = connection.tally, Tally()
+            tally, connection.tally = connection.tally, Counted()
             found[connection.name] = ConnectionReport(
                 connection.name,
                 connection.dataset,
@@ -393,18 +409,6 @@ class LiveIntake:
                 tally.rows,
             )
         return found
-
-
-def _sum(first: ConnectionReport, second: ConnectionReport) -> ConnectionReport:
-    return ConnectionReport(
-        first.name,
-        first.dataset,
-        second.committed,
-        first.samples + second.samples,
-        first.duplicates_dropped + second.duplicates_dropped,
-        first.rejects + second.rejects,
-        first.rows + second.rows,
-    )
 
 
 def _first_time(block: Block, tags: Int32Array, number: int) -> int:

@@ -6,8 +6,10 @@ See docs/decisions/0005. A file says by itself what its counts mean, so it can b
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from madang.errors import Json
 from madang.library._lake import ROW_GROUP
 from madang.library._signals._scales import Int32Array, IntArray, Scale, physical
 
-__all__ = ["TABLE_SCHEMA", "Column", "Footer", "SignalFile", "physical", "read_runs", "write_file"]
+__all__ = ["TABLE_SCHEMA", "Footer", "SignalFile", "SignalFileWriter", "physical", "read_runs"]
 
 FileKind = Literal["counts", "numbers", "texts"]
 FORMAT: Final = 1
@@ -140,85 +142,120 @@ class SignalFile:
         )
 
 
-@dataclass(frozen=True)
-class Column:
-    """Sorted samples of one kind, ready to be written."""
-
-    kind: FileKind
-    point: Int32Array
-    """Shape (sample,), rising."""
-    time: IntArray
-    """[us since 1970], rising within a point."""
-    value: pa.Array
-    """Counts, numbers or texts; null where the source gave no value (only in counts)."""
-    quality: NDArray[np.uint32]
-    starts: IntArray
-    """First sample of each run."""
-    version: Int32Array
-    """Index into `versions`, one per run."""
-    versions: tuple[Scale, ...]
-
-
-def write_file(folder: Path, name: str, column: Column, level: int) -> SignalFile:
-    """Write and flush one file; the caller flushes the folder.
+class SignalFileWriter:
+    """Writes one file, one row group at a time; `close` flushes it, and the caller flushes the folder.
 
     Args:
         folder: Where the table's files stand.
-        name: The file's name.
-        column: What to write, at least one sample.
+        kind: What the file holds.
         level: 0 for a commit, then as the re-sorting says.
+        milliseconds: Whether every time that will come is whole milliseconds.
+        name: Name of the file.
     """
-    n = len(column.point)
-    whole, exact = np.divmod(column.time, 1000)
-    milliseconds = not exact.any()
-    unit = "ms" if milliseconds else "us"
-    ticks = whole if milliseconds else column.time
-    name_of = _VALUE[column.kind]
-    schema = pa.schema(
-        [
-            pa.field("point", pa.int32(), nullable=False),
-            pa.field("time", pa.timestamp(unit, tz="UTC"), nullable=False),
-            pa.field(name_of, _VALUE_TYPE[column.kind], nullable=column.kind == "counts"),
-            pa.field("quality", pa.int64(), nullable=False),
-        ]
-    )
-    table = pa.Table.from_arrays(
-        [
-            pa.array(column.point, pa.int32()),
-            pa.array(ticks, pa.timestamp(unit, tz="UTC")),
-            column.value,
-            pa.array(column.quality.astype(np.int64), pa.int64()),
-        ],
-        schema=schema,
-    )
-    ends = np.append(column.starts[1:], n) - 1
-    footer = Footer(
-        kind=column.kind,
-        level=level,
-        points=column.point[column.starts],
-        rows=np.append(column.starts, n),
-        first=column.time[column.starts],
-        last=column.time[ends],
-        versions=column.versions,
-        version=column.version,
-    )
-    path = folder / name
-    with path.open("wb") as stream:
-        writer = pq.ParquetWriter(stream, schema, **_options(column.kind))
-        writer.write_table(table, row_group_size=ROW_GROUP)
-        writer.add_key_value_metadata({FOOTER: footer.text()})
-        writer.close()
-        stream.flush()
-        os.fsync(stream.fileno())
-        size = stream.tell()
-    return SignalFile(
-        path=name,
-        size=size,
-        rows=n,
-        kind=column.kind,
-        points=(int(column.point[0]), int(column.point[-1])),
-        time=(int(footer.first.min()), int(footer.last.max())),
-    )
+
+    def __init__(self, folder: Path, kind: FileKind, *, level: int, milliseconds: bool, name: str | None = None) -> None:
+        self._path = folder / (name or f"l{level}-{uuid.uuid4()}.parquet")
+        self._kind: FileKind = kind
+        self._level = level
+        self._unit = "ms" if milliseconds else "us"
+        self._schema = pa.schema(
+            [
+                pa.field("point", pa.int32(), nullable=False),
+                pa.field("time", pa.timestamp(self._unit, tz="UTC"), nullable=False),
+                pa.field(_VALUE[kind], _VALUE_TYPE[kind], nullable=kind == "counts"),
+                pa.field("quality", pa.int64(), nullable=False),
+            ]
+        )
+        self._stream = self._path.open("wb")
+        self._writer = pq.ParquetWriter(self._stream, self._schema, **_options(kind))
+        self._rows = 0
+        self._runs: list[tuple[Int32Array, Int32Array, IntArray, IntArray, IntArray]] = []
+        self._scales: dict[Scale, int] = {}
+
+    def write(
+        self,
+        point: Int32Array,
+        time: IntArray,
+        value: pa.Array,
+        quality: NDArray[np.uint32] | None,
+        version: Int32Array,
+        scales: Sequence[Scale],
+    ) -> None:
+        """Append samples, sorted and after those before; at most `ROW_GROUP` of them.
+
+        Args:
+            point: Shape (sample,), rising.
+            time: [us since 1970], rising within a point.
+            value: Counts, numbers or texts; null where the source gave no value (only in counts).
+            quality: OPC UA status codes; None = all good.
+            version: Index into `scales` of each sample.
+            scales: The scales.
+        """
+        fresh = np.ones(len(point), dtype=np.bool_)
+        np.not_equal(point[1:], point[:-1], out=fresh[1:])
+        fresh[1:] |= version[1:] != version[:-1]
+        starts = np.flatnonzero(fresh)
+        ends = np.append(starts[1:], len(point))
+        own = np.array([self._scale(scales[i]) for i in version[starts].tolist()], dtype=np.int32)
+        self._runs.append((point[starts], own, ends - starts, time[starts], time[ends - 1]))
+        ticks = time // 1000 if self._unit == "ms" else time
+        wide = _zeros(len(point)) if quality is None else pa.array(quality.astype(np.int64))
+        columns = [pa.array(point), pa.array(ticks).view(self._schema.field("time").type), value, wide]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=ROW_GROUP)
+        self._rows += len(point)
+
+    def _scale(self, scale: Scale) -> int:
+        return self._scales.setdefault(scale, len(self._scales))
+
+    def close(self) -> SignalFile:
+        """Finish and flush the file, which holds at least one sample."""
+        footer = self._footer()
+        self._writer.add_key_value_metadata({FOOTER: footer.text()})
+        self._writer.close()
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        size = self._stream.tell()
+        self._stream.close()
+        return SignalFile(
+            path=self._path.name,
+            size=size,
+            rows=self._rows,
+            kind=self._kind,
+            points=(int(footer.points[0]), int(footer.points[-1])),
+            time=(int(footer.first.min()), int(footer.last.max())),
+        )
+
+    def discard(self) -> None:
+        """Give the file up."""
+        with contextlib.suppress(OSError):
+            self._writer.close()
+        self._stream.close()
+        self._path.unlink(missing_ok=True)
+
+    def _footer(self) -> Footer:
+        point, version, rows, first, last = (np.concatenate(c) for c in zip(*self._runs, strict=True))
+        fresh = np.ones(len(point), dtype=np.bool_)
+        fresh[1:] = (point[1:] != point[:-1]) | (version[1:] != version[:-1])
+        heads = np.flatnonzero(fresh)
+        tails = np.append(heads[1:], len(point)) - 1
+        begins = np.append(0, np.cumsum(rows))
+        return Footer(
+            kind=self._kind,
+            level=self._level,
+            points=point[heads],
+            rows=np.append(begins[heads], self._rows),
+            first=first[heads],
+            last=last[tails],
+            versions=tuple(self._scales),
+            version=version[heads],
+        )
+
+
+_NO_QUALITY = pa.array(np.zeros(ROW_GROUP, dtype=np.int64))
+
+
+def _zeros(count: int) -> pa.Array:
+    return _NO_QUALITY.slice(0, count)
 
 
 def _options(kind: FileKind) -> dict[str, object]:
@@ -247,11 +284,14 @@ def read_runs(path: Path, footer: Footer, wanted: Sequence[int] | IntArray) -> p
         footer: Its footer.
         wanted: Indexes of runs, rising.
     """
-    opened = pq.ParquetFile(path)
-    runs = np.asarray(wanted, dtype=np.int64)
-    rows = np.concatenate([np.arange(footer.rows[r], footer.rows[r + 1]) for r in runs] or [np.empty(0, np.int64)])
-    groups = np.unique(rows // ROW_GROUP)
-    table = opened.read_row_groups(groups.tolist())
-    place = np.searchsorted(groups, rows // ROW_GROUP) * ROW_GROUP + rows % ROW_GROUP
+    with pq.ParquetFile(path) as opened:
+        begins = np.cumsum([0, *(opened.metadata.row_group(g).num_rows for g in range(opened.num_row_groups))])
+        runs = np.asarray(wanted, dtype=np.int64)
+        rows = np.concatenate([np.arange(footer.rows[r], footer.rows[r + 1]) for r in runs] or [np.empty(0, np.int64)])
+        of_row = np.searchsorted(begins, rows, side="right") - 1
+        groups = np.unique(of_row)
+        table = opened.read_row_groups(groups.tolist())
+    offsets = np.cumsum([0, *np.diff(begins)[groups]])
+    place = offsets[np.searchsorted(groups, of_row)] + rows - begins[of_row]
     lengths = np.diff(footer.rows)[runs]
     return table.take(pa.array(place)).append_column("run", pa.array(np.repeat(runs, lengths)))

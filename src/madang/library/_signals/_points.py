@@ -163,7 +163,7 @@ def _point(row: Row[Any]) -> Point:
     )
 
 
-_UNSEEN = Bilingual("아직 값을 보지 못했어요.", "No value has been seen yet.")
+UNSEEN = Bilingual("아직 값을 보지 못했어요.", "No value has been seen yet.")
 
 
 def plain_card(name: str, tag: str, data_type: str, unit: str | None) -> ColumnCard:
@@ -174,7 +174,7 @@ def plain_card(name: str, tag: str, data_type: str, unit: str | None) -> ColumnC
         "boolean": "boolean",
         "text": "text",
     }
-    return ColumnCard(tag, name, Role.UNKNOWN, Kind.UNKNOWN, unit, None, _UNSEEN, 0.0, "ask", kinds.get(data_type, "number"))
+    return ColumnCard(tag, name, Role.UNKNOWN, Kind.UNKNOWN, unit, None, UNSEEN, 0.0, "ask", kinds.get(data_type, "number"))
 
 
 def tag_facts(tag: Tag) -> dict[str, Json]:
@@ -276,10 +276,9 @@ def propose_cards(
     from madang.library._meaning import decided
     from madang.library._standardise import propose_columns
 
-    columns = [SourceColumn(p.name, spoken_name(p), p.card.type, p.unit_source) for p in asked]
-    unique = [replace(c, name=f"{c.name}") for c in columns]
     found: dict[int, ColumnCard] = {}
-    for point, column in zip(asked, unique, strict=True):
+    for point in asked:
+        column = SourceColumn(point.name, spoken_name(point), point.card.type, point.unit_source)
         values = {column.name: samples[point.id]} if point.id in samples else {}
         proposal = propose_columns([column], values, table_hint=str(point.facts.get("parent") or ""))[0]
         card = replace(

@@ -5,6 +5,7 @@ A scale is accepted only where it gives the value back bit by bit, so a wrong gu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -43,6 +44,8 @@ _SPANS: Final = (
 _ENOUGH: Final = 32
 """Samples below which a common step of the values is not believed."""
 _DISTINCT: Final = 4
+_FEW: Final = 256
+"""Numbers on which scales are tried out; every number is checked when it is written."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,9 @@ def find_scale(number: FloatArray, unit: str | None = None) -> Scale:
         unit: The source's unit.
     """
     best, share = Scale(unit=unit), -1.0
-    for candidate in _candidates(number, unit):
-        exact = float(counts(number, candidate)[1].mean())
+    few = number[:: max(1, len(number) // _FEW)]
+    for candidate in _candidates(few, unit):
+        exact = float(counts(few, candidate)[1].mean())
         if exact > share:
             best, share = candidate, exact
         if exact == 1.0:
@@ -105,31 +109,31 @@ def find_scale(number: FloatArray, unit: str | None = None) -> Scale:
     return _coarser(number, best)
 
 
-def _candidates(number: FloatArray, unit: str | None) -> list[Scale]:
+def _candidates(number: FloatArray, unit: str | None) -> Iterator[Scale]:
+    for k in range(_DECIMALS + 1):
+        yield Scale(divisor=10.0**k, unit=unit)
     narrow = number.astype(np.float32).astype(np.float64)
     single = bool((narrow.view(np.int64) == number.view(np.int64)).all())
-    found = [Scale(divisor=10.0**k, unit=unit) for k in range(_DECIMALS + 1)]
     if single:
-        found += [Scale(divisor=10.0**k, unit=unit, rounding=32) for k in range(1, 7)]
-    found += _converter(number, unit, single)
-    return found
+        for k in range(1, 7):
+            yield Scale(divisor=10.0**k, unit=unit, rounding=32)
+    yield from _converter(number, unit, single)
 
 
-def _converter(number: FloatArray, unit: str | None, single: bool) -> list[Scale]:
+def _converter(number: FloatArray, unit: str | None, single: bool) -> Iterator[Scale]:
     """Scales of a converter whose steps are seen as the smallest difference of values."""
     distinct = np.unique(number)
     if len(distinct) < _DISTINCT:
-        return []
+        return
     steps = np.diff(distinct)
     step = float(steps[steps > steps.max() * 1e-9].min())
-    found = []
+    ways: tuple[Literal[32, 64], ...] = (64, 32) if single else (64,)
     for span in _SPANS:
         full = float(f"{step * span:.6g}")
         if abs(full / span - step) < step * 1e-4:
-            for rounding in (64, 32) if single else (64,):
-                found.append(Scale(scale=full, divisor=float(span), unit=unit, rounding=rounding))  # type: ignore[arg-type]
-                found.append(Scale(scale=full / span, unit=unit, rounding=rounding))  # type: ignore[arg-type]
-    return found
+            for rounding in ways:
+                yield Scale(scale=full, divisor=float(span), unit=unit, rounding=rounding)
+                yield Scale(scale=full / span, unit=unit, rounding=rounding)
 
 
 def _coarser(number: FloatArray, by: Scale) -> Scale:
