@@ -116,7 +116,7 @@ class Face:
             return
         envelope = {"schema": schema, "madang": __version__, "seconds": round(time.monotonic() - self.started, 3)}
         document = strict_json({**envelope, **{k: v for k, v in fields.items() if k not in envelope}})
-        text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        text = _without_secrets(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)) + "\n"
         if self.json_target == "-":
             _write_stdout(text.encode())
         else:
@@ -134,7 +134,7 @@ class Face:
 
     def fault(self, error: BaseException) -> int:
         """Keep the report of a fault of Madang and say where it lies."""
-        trace = "".join(traceback.format_exception(error))
+        trace = _without_secrets("".join(traceback.format_exception(error)))
         # A new file that only its owner may read: a trace can hold words of the input.
         handle, report = tempfile.mkstemp(prefix="madang-fault-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
@@ -151,10 +151,17 @@ class Face:
     def _write(line: str) -> None:
         if sys.stderr is None:  # closed by the caller
             return
+        line = _without_secrets(line)
         sys.stderr.write(
             line.encode(sys.stderr.encoding or "utf-8", "replace").decode(sys.stderr.encoding or "utf-8", "replace") + "\n"
         )
         sys.stderr.flush()
+
+
+def _without_secrets(text: str) -> str:
+    """Take out what this run has looked up in the box of secrets; nothing is loaded for it."""
+    box = sys.modules.get("madang.workspace._secrets")
+    return text if box is None else str(box.conceal(text))
 
 
 def _write_stdout(payload: bytes) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import os
 import re
 import secrets as random
@@ -59,6 +60,28 @@ def remember(secret: str) -> str:
         with _known_lock:
             _known.update({secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]})
     return secret
+
+
+class _Concealed(logging.Filter):
+    """Takes secrets out of log records of all libraries."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        hidden = conceal(message)
+        if hidden != message:
+            record.msg, record.args = hidden, ()
+        if record.exc_info:
+            record.exc_text = conceal(logging.Formatter().formatException(record.exc_info))
+            record.exc_info = None
+        return True
+
+
+def conceal_logs() -> None:
+    """Let no secret into a log from now on, whichever library writes it."""
+    handlers = [*logging.getLogger().handlers, *([logging.lastResort] if logging.lastResort else [])]
+    for handler in handlers:
+        if not any(isinstance(known, _Concealed) for known in handler.filters):
+            handler.addFilter(_Concealed())
 
 
 def is_reference(value: str) -> bool:
