@@ -59,7 +59,7 @@ def checksum(
 
 
 def run_kernels(plant: Plant, rounds: int) -> Run:
-    from madang.library._kernels import features_by_tag
+    from madang.library._windows import features_by_tag
 
     seconds: list[float] = []
     sums: tuple[float, ...] = ()

@@ -42,17 +42,15 @@ from madang.library._kernels import (
     ALL_FEATURES,
     Buckets,
     Feature,
-    WindowFeatures,
     as_of,
     downsample,
-    features_by_tag,
     rolling_mean_std,
-    window_features,
 )
 from madang.library._keys import SURE, KeyCandidate, find_keys, text_keys
 from madang.library._library import Library
 from madang.library._report import IntakeReport, TableReport
 from madang.library._where import Form, Where
+from madang.library._windows import WindowFeatures, features_by_tag, window_features
 
 __all__ = [
     "ALL_FEATURES",

@@ -33,8 +33,9 @@ from madang.library._join_times import (
     phases,
     row_times,
 )
-from madang.library._kernels import Feature, as_of, window_features
+from madang.library._kernels import Feature, as_of
 from madang.library._keys import LEVELS, SURE, find_keys, text_keys
+from madang.library._windows import window_features
 from madang.plant import Bilingual, Role
 
 By: TypeAlias = Literal["lot", "serial", "time"] | tuple[str, ...]

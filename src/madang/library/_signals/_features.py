@@ -11,7 +11,7 @@ Source:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from madang.library._kernels import Feature, WindowSums, window_sums
+from madang.library._kernels import Feature
 from madang.library._signals._index import SignalFile, Snapshot
 from madang.library._signals._scales import physical
-from madang.library._signals._slices import THREADS, ToUnit, numbers, times
+from madang.library._signals._slices import THREADS, ToUnit, numbers
+from madang.library._windows import WindowSums, sum_segments, window_sums
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -99,11 +100,12 @@ def window_parts(task: FileTask, file: SignalFile | None = None) -> Iterator[pa.
         return
     begin, beyond = int(start.min()), int(end.max())
     wanted = np.isin(file.points, np.array(task.points, dtype=np.int64)) & (file.first < beyond) & (file.last >= begin)
-    units = {(p, u): (a, b) for p, u, a, b in task.units}
     runs = np.flatnonzero(wanted)
     reader = pq.ParquetFile(file.path, metadata=file.metadata, memory_map=True)
+    most = int(np.diff(file.group_rows).max(initial=0)) * GROUPS_AT_ONCE
+    room = np.empty(min(most, int(file.group_rows[-1])))
     for groups in _chunks(file, runs):
-        yield from _chunk_parts(file, reader, groups, runs, start, end, task, units)
+        yield from _chunk_parts(file, reader, groups, runs, start, end, task, room)
 
 
 def _chunks(file: SignalFile, runs: IntArray) -> Iterator[list[int]]:
@@ -133,62 +135,193 @@ def _chunk_parts(
     start: IntArray,
     end: IntArray,
     task: FileTask,
-    units: Mapping[tuple[int, str | None], tuple[float, float]],
+    room: FloatArray,
 ) -> Iterator[pa.RecordBatch]:
     base, stop = int(file.group_rows[groups[0]]), int(file.group_rows[groups[-1] + 1])
     good = all(file.all_good(g) for g in groups)
     columns = ["time", file.column] if good else ["time", file.column, "quality"]
     table = reader.read_row_groups(groups, columns=columns, use_threads=False)
-    time = times(table.column("time"))
-    cells = table.column(file.column).combine_chunks()
-    absent = cells.is_null().to_numpy(zero_copy_only=False) if cells.null_count else None
-    if not good:
-        bad = numbers(table.column("quality")) >= 0x8000_0000
-        absent = bad if absent is None else absent | bad
-    stored = (cells.fill_null(0) if cells.null_count else cells).to_numpy()
-    value = np.empty(len(stored))
+    ticks, length = _ticks(table.column("time"))
     inside = runs[(file.rows[runs] < stop) & (file.rows[runs + 1] > base)]
-    low, high, point, window = [], [], [], []
-    for at in inside.tolist():
-        run = file.run(at)
-        rows = slice(max(run.row, base) - base, min(run.end, stop) - base)
-        part = stored[rows]
-        value[rows] = physical(part, run.scale) if file.kind == "counts" else part
-        by = units.get((int(file.points[at]), run.scale.unit))
-        if by is not None:
-            value[rows] = value[rows] * by[0] + by[1]
-        begun = np.searchsorted(time[rows], start, side="left") + rows.start
-        ended = np.searchsorted(time[rows], end, side="left") + rows.start
-        held = np.flatnonzero(ended > begun)
-        low.append(begun[held])
-        high.append(ended[held])
-        window.append(held)
-        point.append(np.full(len(held), file.points[at]))
-    if absent is not None:
-        value[absent] = np.nan
-    lows, highs = np.concatenate(low or [np.empty(0, np.int64)]), np.concatenate(high or [np.empty(0, np.int64)])
-    if len(lows) == 0:
+    held = _held(file, inside, base, stop, ticks, -(-start // length), -(-end // length))
+    if len(held.low) == 0:
         return
-    sums = window_sums(time, value, lows, highs, set(task.features), int(start.min()), _PER_HOUR)
-    first, last = lows, highs - 1
-    kept = np.ones(len(lows), dtype=np.bool_)
-    if np.isnan(value[first]).any() or np.isnan(value[last]).any():
-        present = np.flatnonzero(~np.isnan(value))
-        kept = sums.n > 0
-        first, last = first.copy(), last.copy()
-        first[kept] = present[np.searchsorted(present, lows[kept], side="left")]
-        last[kept] = present[np.searchsorted(present, highs[kept], side="left") - 1]
+    cells = table.column(file.column).combine_chunks()
+    scales = _Scales.of(file, held.run, task)
+    wanted = set(task.features)
+    if file.kind == "counts" and good and not cells.null_count and scales.plain and "slope" not in wanted:
+        sums, first, last = _of_counts(cells.to_numpy(), held, scales, wanted, room)
+        rows = held.low, held.high - 1
+    else:
+        absent = cells.is_null().to_numpy(zero_copy_only=False)
+        if not good:
+            absent |= numbers(table.column("quality")) >= 0x8000_0000
+        value = _values(file, cells.fill_null(0).to_numpy(), held, absent, task)
+        origin = int(start.min()) // 3_600_000_000 * 3_600_000_000 // length
+        sums = window_sums(
+            held.low,
+            held.high,
+            wanted,
+            lambda edges: sum_segments(ticks, value, edges, wanted, origin, _PER_HOUR / length),
+        )
+        held, sums, rows = _present(held, sums, value)
+        first, last = value[rows[0]], value[rows[1]]
     arrays = {
-        "point": np.concatenate(point),
-        "window": np.concatenate(window),
-        "arrived": np.full(len(lows), task.arrived, dtype=np.int64),
+        "point": file.points[held.run].astype(np.int64),
+        "window": held.window,
+        "arrived": np.full(len(held.low), task.arrived, dtype=np.int64),
         **{name: getattr(sums, name) for name in _SUMS},
-        "first": value[first],
-        "first_time": time[first],
-        "last": value[last],
-        "last_time": time[last],
+        "first": first,
+        "first_time": ticks[rows[0]] * length,
+        "last": last,
+        "last_time": ticks[rows[1]] * length,
     }
-    yield pa.RecordBatch.from_arrays([pa.array(arrays[n][kept]) for n in PARTS_SCHEMA.names], schema=PARTS_SCHEMA)
+    yield pa.RecordBatch.from_arrays([pa.array(arrays[n]) for n in PARTS_SCHEMA.names], schema=PARTS_SCHEMA)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Which rows of a chunk each window of each run holds; none is empty. Every array has shape (run and window,)."""
+
+    low: IntArray
+    high: IntArray
+    window: IntArray
+    run: IntArray
+    """Index into the file's runs."""
+    rows: Sequence[tuple[int, slice]]
+    """Every run of the chunk with its rows there."""
+
+
+def _held(file: SignalFile, runs: IntArray, base: int, stop: int, ticks: IntArray, start: IntArray, end: IntArray) -> _Held:
+    none = np.empty(0, dtype=np.int64)
+    low, high, window, run = [none], [none], [none], [none]
+    rows = []
+    for at in runs.tolist():
+        mine = slice(max(int(file.rows[at]), base) - base, min(int(file.rows[at + 1]), stop) - base)
+        begun = np.searchsorted(ticks[mine], start, side="left") + mine.start
+        ended = np.searchsorted(ticks[mine], end, side="left") + mine.start
+        filled = np.flatnonzero(ended > begun)
+        if len(filled):
+            rows.append((at, mine))
+            low.append(begun[filled])
+            high.append(ended[filled])
+            window.append(filled)
+            run.append(np.full(len(filled), at, dtype=np.int64))
+    return _Held(np.concatenate(low), np.concatenate(high), np.concatenate(window), np.concatenate(run), rows)
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """How the counts of each row of `_Held` become values: ``(count * scale / divisor + offset) * a + b``."""
+
+    scale: FloatArray
+    divisor: FloatArray
+    offset: FloatArray
+    a: FloatArray
+    b: FloatArray
+    plain: bool
+    """Whether that is a rising straight line for all, so that sums of counts can be turned into sums of values."""
+
+    @classmethod
+    def of(cls, file: SignalFile, run: IntArray, task: FileTask) -> _Scales:
+        units = {(p, u): (a, b) for p, u, a, b in task.units}
+        mine, back = np.unique(run, return_inverse=True)
+        scales = [file.versions[int(file.version[r])] for r in mine.tolist()]
+        by = [units.get((int(file.points[r]), s.unit), (1.0, 0.0)) for r, s in zip(mine.tolist(), scales, strict=True)]
+        columns = [[s.scale for s in scales], [s.divisor for s in scales], [s.offset for s in scales]]
+        columns += [[a for a, _ in by], [b for _, b in by]]
+        plain = all(s.rounding == 64 and s.scale > 0 and s.divisor > 0 for s in scales) and all(a > 0 for a, _ in by)
+        spread = [np.array(c, dtype=np.float64)[back] for c in columns]
+        return cls(spread[0], spread[1], spread[2], spread[3], spread[4], plain)
+
+    def values(self, counts: FloatArray) -> FloatArray:
+        """Return the values of counts, one per row, bit by bit as `physical` gives them."""
+        found: FloatArray = (counts * self.scale / self.divisor + self.offset) * self.a + self.b
+        return found
+
+
+def _of_counts(
+    stored: NDArray[np.int32], held: _Held, scales: _Scales, wanted: Set[str], room: FloatArray
+) -> tuple[WindowSums, FloatArray, FloatArray]:
+    """Return sums, first and last values of windows, summed up as whole counts from the first count of each run.
+
+    Such sums are exact in float64, so the squared deviations lose nothing unless the values stand far from the run's first one
+    compared with their spread; those segments are summed up again around their own mean.
+    """
+    from_first = np.zeros(int(held.run.max()) + 1)
+    for at, rows in held.rows:
+        first = stored[rows.start]
+        np.subtract(stored[rows], first, out=room[rows], dtype=np.float64)
+        from_first[at] = first
+
+    def summed(edges: IntArray) -> WindowSums:
+        made = WindowSums.empty(len(edges) - 1)
+        inside, at = slice(int(edges[0]), int(edges[-1])), edges[:-1] - edges[0]
+        counts, shifted = stored[inside], room[inside]
+        made.n[:] = np.diff(edges)
+        made.minimum[:] = np.minimum.reduceat(counts, at)
+        made.maximum[:] = np.maximum.reduceat(counts, at)
+        if not wanted & {"mean", "std"}:
+            return made
+        total = np.add.reduceat(shifted, at)
+        made.mean[:] = total / made.n
+        if "std" in wanted:
+            squares = np.add.reduceat(np.square(shifted, out=shifted), at)
+            made.squares[:] = squares - total * made.mean
+            unsure = (made.squares * 1e-10 < squares * 2.0**-52) | ~np.isfinite(made.squares)
+            for k in np.flatnonzero(unsure & (made.minimum < made.maximum)).tolist():
+                part = counts[edges[k] - edges[0] : edges[k + 1] - edges[0]].astype(np.float64)
+                made.squares[k] = float(np.sum(np.square(part - part.mean())))
+            made.squares[made.minimum == made.maximum] = 0.0
+        return made
+
+    sums = window_sums(held.low, held.high, wanted, summed)
+    slope = scales.scale / scales.divisor * scales.a
+    sums = WindowSums(
+        n=sums.n,
+        mean=scales.values(from_first[held.run]) + sums.mean * slope,
+        squares=sums.squares * slope * slope,
+        minimum=scales.values(sums.minimum),
+        maximum=scales.values(sums.maximum),
+        elapsed=sums.elapsed,
+        spread=sums.spread,
+        cross=sums.cross,
+    )
+    return sums, scales.values(stored[held.low].astype(np.float64)), scales.values(stored[held.high - 1].astype(np.float64))
+
+
+def _values(
+    file: SignalFile, stored: NDArray[np.generic], held: _Held, absent: NDArray[np.bool_], task: FileTask
+) -> FloatArray:
+    """Return the values of a chunk in the units of their points; NaN where there is none or its quality is bad."""
+    units = {(p, u): (a, b) for p, u, a, b in task.units}
+    value = np.zeros(len(stored))
+    for at, rows in held.rows:
+        scale = file.versions[int(file.version[at])]
+        value[rows] = physical(stored[rows], scale) if file.kind == "counts" else stored[rows]  # type: ignore[arg-type]
+        a, b = units.get((int(file.points[at]), scale.unit), (1.0, 0.0))
+        if (a, b) != (1.0, 0.0):
+            value[rows] = value[rows] * a + b
+    value[absent] = np.nan
+    return value
+
+
+def _present(held: _Held, sums: WindowSums, value: FloatArray) -> tuple[_Held, WindowSums, tuple[IntArray, IntArray]]:
+    """Leave out windows without a value, and return the first and last row with one of the others."""
+    if not np.isnan(value[held.low]).any() and not np.isnan(value[held.high - 1]).any():
+        return held, sums, (held.low, held.high - 1)
+    kept = np.flatnonzero(sums.n > 0)
+    present = np.flatnonzero(~np.isnan(value))
+    held = _Held(held.low[kept], held.high[kept], held.window[kept], held.run[kept], held.rows)
+    first = present[np.searchsorted(present, held.low, side="left")]
+    last = present[np.searchsorted(present, held.high, side="left") - 1]
+    return held, WindowSums(*(getattr(sums, name)[kept] for name in _SUMS)), (first, last)
+
+
+def _ticks(column: pa.ChunkedArray) -> tuple[IntArray, int]:
+    """Return stored times as they are, and the length of their unit [us]."""
+    whole: IntArray = column.combine_chunks().view(pa.int64()).to_numpy()
+    return whole, 1000 if column.type.unit == "ms" else 1
 
 
 def put_together(
