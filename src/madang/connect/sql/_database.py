@@ -126,6 +126,10 @@ class Database:
             creator = {
                 "connect_args": {"connect_timeout": _CONNECT_SECONDS, "charset": "utf8mb4", "read_timeout": self.timeout + 30}
             }
+            if self.url.password is not None:
+                # As a text the driver would take it for Latin-1, which has no Korean.
+                creator["connect_args"]["password"] = str(self.url.password).encode()
+                self.url = self.url.set(password="")
         try:
             engine = sa.create_engine(
                 "sqlite://" if self.kind == "sqlite" else self.url,

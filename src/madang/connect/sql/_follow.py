@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from madang.connect._blocks import Rows
 from madang.connect._source import Sink
 from madang.connect.sql._catalogue import ROW, SqlTable
-from madang.connect.sql._columns import batch_of, schema_of
+from madang.connect.sql._columns import Misfit, batch_of, schema_of
 from madang.connect.sql._database import Reader, Row
 from madang.connect.sql._memory import Memory, digests, hashes_of, keys_of
 from madang.connect.sql._options import SqlOptions
@@ -111,7 +111,9 @@ class TableFollower:
         options = self._options
         if not self.table.key or not (self.cursor or self.by_transaction):
             return options.every if len(self.memory) <= SMALL else max(options.every, options.reconcile)
-        return min(options.reconcile, options.compare) if len(self.memory) <= SMALL else options.compare
+        if len(self.memory) <= SMALL and not self.by_transaction:
+            return min(options.reconcile, options.compare)
+        return options.compare
 
     def _due(self, what: str, now: datetime, seconds: float) -> bool:
         last = self._state.get(what)
@@ -250,10 +252,13 @@ class TableFollower:
         """Hand over those of the rows that changed; returns the keys of all."""
         key_columns = [self.table.columns[at] for at in self._key_at]
         key_batch, misfits = batch_of(key_columns, [[row[at] for at in self._key_at] for row in page], self._zone)
-        if misfits:
+        # SQLite allows an empty cell in a primary key.
+        empty = {index for index, row in enumerate(page) if any(row[at] is None for at in self._key_at)}
+        if misfits or empty:
             # A record whose key cannot be held cannot be told from others.
-            bad = {misfit.row for misfit in misfits}
-            self._reject(page, misfits)
+            bad = empty | {misfit.row for misfit in misfits}
+            nothing = [Misfit(index, self.table.key[0], None) for index in sorted(empty)]
+            self._reject(page, [*misfits, *nothing])
             page = [row for index, row in enumerate(page) if index not in bad]
             return self._hand_over(page, look) if page else []
         keys = keys_of(key_batch)
@@ -272,11 +277,14 @@ class TableFollower:
             batch = batch.add_column(0, self.row, self.memory.batch(identities).column(0))
         if misfits:
             self._reject(rows, misfits)
-        self._sink.put_rows(Rows(self.table.name, self._key_names(), batch, self._micros()))
-        look.put += len(changed)
         if self.forgets and not self._state.get("forgets"):
             self._save(forgets=True)
-        if not (self.forgets and "compared" not in self._state):
+        remembers = not (self.forgets and "compared" not in self._state)
+        if remembers:
+            self.memory.announce(identities)
+        self._sink.put_rows(Rows(self.table.name, self._key_names(), batch, self._micros()))
+        look.put += len(changed)
+        if remembers:
             self.memory.remember(identities, [hashes[index] for index in changed])
             self.memory.save()
 

@@ -62,6 +62,16 @@ class Memory:
                 out.append(index)
         return out
 
+    def announce(self, keys: Iterable[Key]) -> None:
+        """Note, before records are put, the keys among them that are new.
+
+        Without it a crash right after the put would leave records behind of which nobody knows: deleted at the peer before the next
+        look, they would stay for ever.
+        """
+        new = [key for key in keys if key not in self._place]
+        if new:
+            self._sink.save_cursor(f"{self._prefix}/announced", self._written(new, [0] * len(new)))
+
     def remember(self, keys: Iterable[Key], hashes: Iterable[int]) -> None:
         """Note records as handed over."""
         for key, now in zip(keys, hashes, strict=True):
@@ -90,7 +100,10 @@ class Memory:
     def save(self) -> None:
         """Save what changed, after the records that it speaks of were put."""
         for chunk in sorted(self._dirty):
-            self._sink.save_cursor(f"{self._prefix}/{chunk}", self._written(chunk))
+            span = range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self._keys)))
+            there = [at for at in span if self._keys[at] is not None]
+            text = self._written([self._keys[at] for at in there], [self._hashes[at] for at in there])
+            self._sink.save_cursor(f"{self._prefix}/{chunk}", text)
         self._dirty.clear()
         chunks = -(-len(self._keys) // CHUNK)
         if chunks != self._saved_chunks:
@@ -103,13 +116,10 @@ class Memory:
             self._hashes[at] = 0
             self._dirty.add(at // CHUNK)
 
-    def _written(self, chunk: int) -> str:
-        span = range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self._keys)))
-        there = [at for at in span if self._keys[at] is not None]
-        batch = self.batch([self._keys[at] for at in there])
-        hashes = pa.array([self._hashes[at] for at in there], pa.uint64())
+    def _written(self, keys: Sequence[Key], hashes: Sequence[int]) -> str:
         full = pa.RecordBatch.from_arrays(
-            [*batch.columns, hashes], schema=self._schema.append(pa.field(" hash", pa.uint64())).remove_metadata()
+            [*self.batch(keys).columns, pa.array(hashes, pa.uint64())],
+            schema=self._schema.append(pa.field(" hash", pa.uint64())).remove_metadata(),
         )
         buffer = pa.BufferOutputStream()
         with pa.ipc.new_stream(buffer, full.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
@@ -126,32 +136,34 @@ class Memory:
 
     def _load(self) -> None:
         head = json.loads(self._sink.cursor(self._prefix) or "{}")
-        if head.get("key") != self._schema.names:
-            return
-        for chunk in range(int(head["chunks"])):
-            text = self._sink.cursor(f"{self._prefix}/{chunk}")
+        chunks = int(head["chunks"]) if head.get("key") == self._schema.names else 0
+        for chunk in range(chunks):
             # A place that holds nothing keeps its number, so that a chunk is always the same places.
             self._keys.extend([None] * CHUNK)
             self._hashes.extend([0] * CHUNK)
-            used = self._read(base64.b64decode(text), chunk) if text else 0
-            self._free.extend(range(chunk * CHUNK + used, (chunk + 1) * CHUNK))
-        self._saved_chunks = len(self._keys) // CHUNK
+            found = self._read(f"{self._prefix}/{chunk}")
+            for at, (key, now) in enumerate(found, start=chunk * CHUNK):
+                if key in self._place:
+                    # It was deleted and came again, and a crash came between saving the two chunks: neither hash can be trusted.
+                    self._hashes[self._place[key]] = 0
+                    continue
+                self._keys[at], self._hashes[at] = key, now
+                self._place[key] = at
+            self._free.extend(range(chunk * CHUNK + len(found), (chunk + 1) * CHUNK))
+        self._saved_chunks = chunks
+        left = [key for key, _ in self._read(f"{self._prefix}/announced") if key not in self._place]
+        self.remember(left, [0] * len(left))
 
-    def _read(self, data: bytes, chunk: int) -> int:
-        table = pa.ipc.open_stream(data).read_all()
+    def _read(self, name: str) -> list[tuple[Key, int]]:
+        text = self._sink.cursor(name)
+        if not text:
+            return []
+        table = pa.ipc.open_stream(base64.b64decode(text)).read_all()
         if table.schema.names[:-1] != self._schema.names or [f.type for f in table.schema][:-1] != [
             f.type for f in self._schema
         ]:
-            return 0
-        keys = keys_of(table.select(self._schema.names))
-        for at, (key, now) in enumerate(zip(keys, table.column(" hash").to_pylist(), strict=True), start=chunk * CHUNK):
-            if key in self._place:
-                # It was deleted and came again, and a crash came between saving the two chunks: neither hash can be trusted.
-                self._hashes[self._place[key]] = 0
-                continue
-            self._keys[at], self._hashes[at] = key, now
-            self._place[key] = at
-        return len(keys)
+            return []
+        return list(zip(keys_of(table.select(self._schema.names)), table.column(" hash").to_pylist(), strict=True))
 
 
 def keys_of(batch: Any) -> list[Key]:  # noqa: ANN401

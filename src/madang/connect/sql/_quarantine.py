@@ -39,6 +39,8 @@ def misfit_rejects(
 
 
 def _code(misfit: Misfit) -> str:
+    if misfit.value is None:
+        return "no_value"
     if isinstance(misfit.value, bytes) and len(misfit.value) > BLOB_LIMIT:
         return "too_large"
     return "wrong_type" if isinstance(misfit.value, str | bytes) else "out_of_range"
