@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from madang.library._changes import Changes
     from madang.library._commit import Committed, Faults
     from madang.library._intake import Progress
-    from madang.library._kernels import Buckets
+    from madang.library._kernels import Buckets, Feature
     from madang.library._meaning import Proposer
     from madang.library._objects import StoredObject
     from madang.library._people import People
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from madang.library._signals._intake import LiveIntake
     from madang.library._signals._reads import SignalReads
     from madang.library._signals._resample import How
+    from madang.library._signals._rows_reads import RowsReads
     from madang.library._signals._slices import Samples
     from madang.library._signals._table import SignalView
     from madang.library._staging import TableFiles
@@ -274,9 +275,18 @@ class Library:
                 every=every,
                 how=how,
             )
+        rows = self._rows.find(dataset)
+        if rows is not None:
+            return self._rows.read(rows, reader=reader, purpose=purpose, columns=columns, where=where or Where(), units=units)
         return self._door.read(
             dataset, reader=reader, purpose=purpose, columns=columns, where=where or Where(), form=form, units=units
         )
+
+    @property
+    def _rows(self) -> RowsReads:
+        from madang.library._signals._rows_reads import RowsReads
+
+        return RowsReads(self._lake, self._state, self._door)
 
     @property
     def _signals(self) -> SignalReads:
@@ -396,6 +406,91 @@ class Library:
         """
         return self.view(dataset, points, reader=reader, purpose=purpose).trend(start, end, buckets)
 
+    def features(
+        self,
+        dataset: str | VersionId,
+        windows: Sequence[tuple[datetime, datetime]] | pa.Table,
+        points: Sequence[str] | None = None,
+        features: Sequence[Feature] = ("n", "mean", "min", "max", "std"),
+        *,
+        reader: str,
+        purpose: str,
+        threads: int = 2,
+    ) -> pa.Table:
+        """Return statistics of points per window (lot, shift, phase): one row per window and point that has a value in it.
+
+        Values of bad quality are left out. Windows are ``start <= time < end`` and may overlap.
+
+        Args:
+            dataset: See `view`.
+            windows: Pairs of instants, or a table with the columns ``start`` and ``end``.
+            points: Names of points; all that there are when None.
+            features: Some of n, mean, min, max, std (of the sample), first, last, slope (per hour).
+            reader: Party that reads.
+            purpose: What for.
+            threads: How many files are worked on at once.
+
+        Returns:
+            ``window`` (counted from 0), ``point``, ``start``, ``end``, then the features; null where there are too few values.
+
+        Raises:
+            InputError: There is no such signals dataset, version or point, or the windows have no start and end.
+            RefusedError: The decision point said no.
+        """
+        view = self.view(dataset, points, reader=reader, purpose=purpose)
+        return view.features(windows, features, threads=threads)
+
+    def snapshot(
+        self,
+        dataset: str | VersionId,
+        name: str,
+        *,
+        every: timedelta | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        points: Sequence[str] | None = None,
+        how: How = "auto",
+        reader: str = "owner",
+    ) -> dict[str, Json]:
+        """Keep a stretch of signals as a dataset of records, side by side on one clock, so that studies run on it.
+
+        The same version, period and points give the same bytes, and so the same dataset; other ones take the place of the records
+        that a snapshot of that name held before. Each record holds what was known by its time; see `read`.
+
+        Args:
+            dataset: ``name`` or ``name@number``.
+            name: Dataset to write.
+            every: Period; found from the data when None.
+            start: First instant; the first sample's when None.
+            end: Instant after the last; the last sample's when None.
+            points: Names of points; all that there are when None.
+            how: How signals are brought to the period; see `read`.
+            reader: Party that reads.
+
+        Returns:
+            ``dataset``, ``version``, ``from_version``, ``rows``, ``columns``, ``every_seconds``, ``time_first``, ``time_last``.
+
+        Raises:
+            InputError: There is no such signals dataset, version or point, or the name is that of signals.
+            RefusedError: The decision point said no.
+        """
+        from madang.library._intake import checked_name
+        from madang.library._signals._snapshot import write_snapshot
+
+        target = checked_name(name)
+        table = self._signals.table(dataset)
+        place = self.root / "snapshots" / f"{target}.parquet"
+        place.parent.mkdir(exist_ok=True)
+        try:
+            made = write_snapshot(
+                self._signals, table, place, target, every=every, start=start, end=end, points=points, how=how, reader=reader
+            )
+            report = self.intake([place], dataset=target, party=reader)
+        finally:
+            place.unlink(missing_ok=True)
+        found = report.tables[0]
+        return made | {"dataset": found.dataset, "version": found.version, "added": found.added}
+
     def decisions(self, first: int = 0) -> list[dict[str, Json]]:
         """Return the recorded answers of the decision point from an index on."""
         from madang.library._read import decision_log
@@ -413,6 +508,8 @@ class Library:
         found = document["datasets"]
         if isinstance(found, builtins.list):
             found += [listed(self._signals.table(d.name)) for d in self._signals.datasets()]
+            rows = self._rows
+            found += [rows.listed(d) for d in rows.datasets()]
             found.sort(key=lambda d: str(d["dataset"]) if isinstance(d, dict) else "")
         return document
 
@@ -428,6 +525,9 @@ class Library:
         signals = self._signals.find(dataset)
         if signals is not None:
             return _documents.card(signals, self.zone)
+        rows = self._rows.find(dataset)
+        if rows is not None:
+            return self._rows.card(rows, self.zone)
         with self._state.reading() as db:
             return card(db, str(dataset), self.zone)
 
@@ -608,6 +708,9 @@ class Library:
         from madang.library import _export
         from madang.library._read import pivot
 
+        rows_table = self._rows.find(dataset)
+        if rows_table is not None:
+            return self._rows.export(rows_table, Path(out), units=units, columns=columns, reader=reader, where=where or Where())
         opened = self._door.open(dataset, reader=reader, purpose="export", columns=columns, where=where or Where())
         if form == "long":
             schema, batches = _export.long_batches(opened, units, lambda part: self.flags(str(opened.version.id), part=part))

@@ -17,6 +17,7 @@ from madang.library._lake import Lake
 from madang.library._signals._commit import AlreadyTaken
 from madang.library._signals._dataset import Counted, Sealed, SignalsWriter
 from madang.library._signals._quarantine import Rejected
+from madang.library._signals._rows import RowsWriter, SealedRows, table_dataset
 from madang.library._signals._samples import samples_of
 from madang.library._signals._scales import Int32Array
 from madang.plant import Bilingual
@@ -147,6 +148,7 @@ class LiveIntake:
         self._changed = changed
         self._connections: dict[str, _Attached] = {}
         self._datasets: dict[str, SignalsWriter] = {}
+        self._tables: dict[str, RowsWriter] = {}
         self._last_commit: datetime | None = None
         self._held_bytes = 0
 
@@ -204,7 +206,7 @@ class LiveIntake:
         if due:
             self._last_commit = now
             self._describe(now)
-        return LiveReport(self._reports(), committed, sum(len(w) for w in self._datasets.values()))
+        return LiveReport(self._reports(), committed, self._waiting())
 
     def close(self) -> None:
         """Let go; what is not committed stays in the spools."""
@@ -213,14 +215,17 @@ class LiveIntake:
         if self._committer is not None:
             self._committer.shutdown()
 
+    def _waiting(self) -> int:
+        return sum(map(len, self._datasets.values())) + sum(map(len, self._tables.values()))
+
     def _holds(self) -> bool:
-        return any(len(w) for w in self._datasets.values()) or any(c.read > c.committed for c in self._connections.values())
+        return self._waiting() > 0 or any(c.read > c.committed for c in self._connections.values())
 
     def _pull(self, now: datetime) -> bool:
         """Read frames until all that is durable is held; False when enough is held before that."""
         for connection in self._connections.values():
             while True:
-                if sum(len(w) for w in self._datasets.values()) >= _HOLD or self._held_bytes >= _HOLD_BYTES:
+                if self._waiting() >= _HOLD or self._held_bytes >= _HOLD_BYTES:
                     return False
                 frames = connection.spool.read(connection.read, _PULL)
                 if not frames:
@@ -235,12 +240,20 @@ class LiveIntake:
         if isinstance(content, Block):
             self._block(connection, frame.sequence, content, now, decoded=False)
         elif isinstance(content, Rows):
-            self._held_bytes += content.batch.nbytes
-            raise NotImplementedError("rows")
+            self._rows(connection, frame.sequence, content, now)
         elif isinstance(content, Reject):
             self._reject(connection, frame.sequence, content, now)
         else:
             self._messages(connection, frame.sequence, content, now)
+
+    def _rows(self, connection: _Attached, sequence: int, rows: Rows, now: datetime) -> None:
+        self._held_bytes += rows.batch.nbytes
+        name = table_dataset(connection.dataset, rows.table)
+        writer = self._tables.get(name)
+        if writer is None:
+            writer = RowsWriter.open(self._lake, self._state, name, connection.name, rows, connection.zone, now, self._faults)
+            self._tables[name] = writer
+        writer.hold(connection.app, connection.name, sequence, rows)
 
     def _messages(self, connection: _Attached, sequence: int, messages: Sequence[Message], now: datetime) -> None:
         decoder = connection.decoder
@@ -337,22 +350,30 @@ class LiveIntake:
         if not self._holds():  # the commit before had to be begun again
             return
         sealed = [(writer, writer.seal()) for writer in self._datasets.values() if len(writer)]
+        tables = [(writer, writer.seal()) for writer in self._tables.values() if len(writer)]
         read = [(c, c.read) for c in self._connections.values() if c.read > c.committed]
         self._held_bytes = 0
         self._running = Future()
         if self._committer is None:
             try:
-                self._running.set_result(self._commit(sealed, read, now))
+                self._running.set_result(self._commit(sealed, tables, read, now))
             except BaseException as error:
                 self._running.set_exception(error)
         else:
-            self._running = self._committer.submit(self._commit, sealed, read, now)
+            self._running = self._committer.submit(self._commit, sealed, tables, read, now)
 
     def _commit(
-        self, sealed: list[tuple[SignalsWriter, Sealed]], read: list[tuple[_Attached, int]], now: datetime
+        self,
+        sealed: list[tuple[SignalsWriter, Sealed]],
+        tables: list[tuple[RowsWriter, SealedRows]],
+        read: list[tuple[_Attached, int]],
+        now: datetime,
     ) -> list[tuple[_Attached, int, Counted]]:
         """Commit, and only then let go of the spools' frames."""
         counted: dict[str, Counted] = {}
+        for table, entries in tables:
+            for name, count in table.commit(entries, now).items():
+                counted.setdefault(name, Counted()).rows += count
         for writer, held in sealed:
             for name, one in writer.commit(held, now).items():
                 counted.setdefault(name, Counted()).add(one)
@@ -382,6 +403,8 @@ class LiveIntake:
         """Forget what is held; it is pulled again from where the spools are released to."""
         for writer in self._datasets.values():
             writer.forget()
+        for table in self._tables.values():
+            table.forget()
         self._held_bytes = 0
         for connection in self._connections.values():
             connection.read = connection.committed = connection.spool.released
@@ -392,6 +415,9 @@ class LiveIntake:
             writer.describe_points(now)
             changed |= writer.changed
             writer.changed = False
+        for table in self._tables.values():
+            changed |= table.changed
+            table.changed = False
         if changed and self._changed is not None:
             self._changed()
 

@@ -272,6 +272,7 @@ def _options(kind: FileKind) -> dict[str, object]:
         "column_encoding": encoding,
         "write_statistics": True,
         "store_schema": False,
+        "max_rows_per_page": ROW_GROUP,
         "version": "2.6",
     }
 

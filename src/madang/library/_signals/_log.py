@@ -26,6 +26,8 @@ from madang.library._lake import sync_file, sync_folder
 CHECKPOINT_EVERY: Final = 64
 """Commits after which the log is summed up, so that opening a table reads few files."""
 _WRITER: Final = 2
+_BOUNDS: Final = ("point", "time", "_sequence")
+"""Columns whose bounds are kept of each file."""
 _SETTINGS: Final = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.checkpointInterval": "1000000",
@@ -167,7 +169,7 @@ class DeltaLog:
 
 
 def _stats(row: Mapping[str, Any]) -> str:
-    bounds = {name: {k: row[name][k] for k in ("point", "time")} for name in ("min", "max") if row[name] is not None}
+    bounds = {name: {k: v for k, v in row[name].items() if k in _BOUNDS} for name in ("min", "max") if row[name] is not None}
     return json.dumps(
         {
             "numRecords": row["num_records"],
