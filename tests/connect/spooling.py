@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,7 +75,7 @@ def everything(spool: Spool, after: int = 0, limit: int = 5000) -> list[Frame]:
 
 def segments(folder: Path) -> list[Path]:
     """Return the files of frames, oldest first."""
-    return sorted(folder.glob("*.frames"))
+    return sorted(folder.glob("*.frames"), key=lambda p: [int(n) for n in p.stem.split("-")])
 
 
 class Disk:
@@ -89,13 +90,26 @@ class Disk:
     def __init__(self, folder: Path | None = None) -> None:
         there = [p.stat() for p in folder.iterdir()] if folder is not None else []
         self.flushed = {state.st_ino: state.st_size for state in there}
+        self.may_flush = threading.Event()
+        self.may_flush.set()
+        self.flushing = threading.Event()
 
     def __call__(self, handle: int) -> None:
+        if not self.may_flush.is_set():
+            self.flushing.set()
+            self.may_flush.wait()
         state = os.fstat(handle)
         self.flushed[state.st_ino] = state.st_size
 
+    def stop(self, spool: Spool) -> int:
+        """Append something that will wait in its flush for ever; returns its sequence once the writer stands still."""
+        self.may_flush.clear()
+        sequence = spool.append_block(block([0.5]))
+        assert self.flushing.wait(10)
+        return sequence
+
     def after_power_loss(self, folder: Path, to: Path, chance: random.Random) -> None:
-        """Copy a folder as a power loss could leave it: of what was not flushed, any part of its beginning."""
+        """Copy a folder whose writer stands still as a power loss could leave it: of what was not flushed, any part of its beginning."""
         to.mkdir()
         for path in sorted(folder.iterdir()):
             data = path.read_bytes()

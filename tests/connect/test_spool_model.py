@@ -31,7 +31,7 @@ class SpoolMachine(RuleBasedStateMachine):
         super().__init__()
         self.root = Path(tempfile.mkdtemp())
         self.turn = 0
-        self.appended: list[tuple[int, object]] = []
+        self.appended: list[tuple[int, list[Any]]] = []
         """Sequence of the frame and what was put into it, one for each append."""
         self.acknowledged: set[int] = set()
         """Places in `appended` that were told as durable."""
@@ -49,7 +49,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def opened(self) -> Spool:
         return Spool.open(self.folder, clock=Clock(), limits=LIMITS, sync=self.disk, name="line")
 
-    def append(self, sequence: int, content: object) -> None:
+    def append(self, sequence: int, content: list[Any]) -> None:
         self.appended.append((sequence, content))
 
     def told(self) -> Any:  # noqa: ANN401 - a callback
@@ -66,7 +66,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=4))
     def append_messages(self, sizes: list[int]) -> None:
         self.counter += 1
-        content = [b"%d." % self.counter + b"m" * size for size in sizes]
+        content: list[Any] = [b"%d." % self.counter + b"m" * size for size in sizes]
         self.append(self.spool.append_messages(messages(*content), self.told()), content)
 
     @rule()
@@ -107,12 +107,14 @@ class SpoolMachine(RuleBasedStateMachine):
     def lose_power(self, seed: int, linger: bool) -> None:
         if linger and self.appended:
             self.spool.wait(self.appended[-1][0], 10)
+        self.append(self.disk.stop(self.spool), [0.5])
         self.turn += 1
         lost, self.folder = self.folder, self.root / f"line-{self.turn}"
         sure = set(self.acknowledged)
         cursor = self.told_cursor
         released_on_disk = self.spool.released
         self.disk.after_power_loss(lost, self.folder, random.Random(seed))
+        self.disk.may_flush.set()
         self.spool.close()
         shutil.rmtree(lost)
         self.disk = Disk(self.folder)
@@ -129,23 +131,22 @@ class SpoolMachine(RuleBasedStateMachine):
         frames = everything(self.spool)
         first = frames[0].sequence if frames else self.spool.durable + 1
         here = {f.sequence: written(f) for f in frames}
-        kept: list[tuple[int, object]] = []
-        for place, (sequence, content) in enumerate(self.appended):
+        kept: list[tuple[int, list[Any]]] = []
+        for sequence, content in self.appended:
             if sequence < first and sequence <= self.released:
                 kept.append((sequence, content))
                 continue
             rest = here.get(sequence)
             if rest is None:
                 break
-            size = len(content)  # type: ignore[arg-type]
-            if isinstance(content[0], bytes):  # type: ignore[index]
+            size = len(content)
+            if isinstance(content[0], bytes):
                 assert rest[:size] == content
                 here[sequence] = rest[size:]
             else:
                 assert rest == content
                 here[sequence] = []
             kept.append((sequence, content))
-            assert place >= 0
         assert not any(here.values()), "something is there that was never appended"
         assert all(place < len(kept) for place in sure), "something acknowledged is gone"
         self.appended = kept
@@ -163,7 +164,7 @@ class SpoolMachine(RuleBasedStateMachine):
         expected: dict[int, list[object]] = {}
         for sequence, content in self.appended:
             if self.released < sequence <= durable:
-                expected.setdefault(sequence, []).extend(content)  # type: ignore[call-overload]
+                expected.setdefault(sequence, []).extend(content)
         assert read == expected
 
     def teardown(self) -> None:
@@ -172,5 +173,5 @@ class SpoolMachine(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
 
-class TestSpoolModel(SpoolMachine.TestCase):  # type: ignore[name-defined,misc]
+class TestSpoolModel(SpoolMachine.TestCase):  # type: ignore[misc,valid-type]
     settings = settings(max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))

@@ -55,17 +55,19 @@ class Room:
         self._clock = clock
         self._free = free
         self._pause: str | None = None
+        self._in_vain = -(2**62)
+        """Room that was left when deleting a file gave none: others take what is freed, and deleting more would only lose more."""
         self._dropping: tuple[str, int] | None = None
         """Gap that grows while one file after another is dropped, and the sequence at which the next would begin."""
 
     def left(self) -> int:
-        """Return the bytes that may still be written."""
-        return max(0, min(self._limits.bytes - self._store.size, self._free(self._store.folder) - self._limits.floor))
+        """Return the bytes that may still be written; below 0 where more is taken than is allowed."""
+        return min(self._limits.bytes - self._store.size, self._free(self._store.folder) - self._limits.floor)
 
     def fullness(self) -> float:
         """Return how full the spool is, from 0 to 1."""
         used = self._store.size
-        return used / (used + self.left()) if used else 0.0
+        return used / (used + max(0, self.left())) if used else 0.0
 
     def make(self, size: int) -> bool:
         """Return whether `size` bytes may be written now, after what the policy does about it."""
@@ -73,13 +75,19 @@ class Room:
         if self.left() >= need:
             return True
         self._store.forget(0)
-        if self._limits.policy != "block" and self.left() + self._store.size >= need:
-            while self.left() < need and self._drop():
-                pass
+        if self._limits.policy != "block":
+            self._drop_until(need)
         if self.left() >= need:
             return True
         self.pause("spool limit" if self._limits.bytes - self._store.size < need else "disk floor")
         return False
+
+    def _drop_until(self, need: int) -> None:
+        """Delete the oldest files, as long as that can help and does help."""
+        while (left := self.left()) < need <= left + self._store.size and left > self._in_vain:
+            if not self._drop():
+                return
+            self._in_vain = left if self.left() <= left else self._in_vain
 
     def make_by_force(self) -> None:
         """Free something after the disk turned out to be full."""
@@ -95,6 +103,7 @@ class Room:
 
     def resume(self) -> None:
         """Note that a write succeeded."""
+        self._in_vain = -(2**62)
         if self._pause is not None:
             self._ledger.close(self._pause, self._clock())
             self._pause = None

@@ -70,6 +70,8 @@ class Segment:
     path: Path
     first: int
     """Sequence that its first data frame has, or would have."""
+    copy: int = 0
+    """Tells apart segments that begin alike: one that could not be written to any more is followed by another."""
     end: int = 0
     """Bytes that are valid and durable."""
     last: int = 0
@@ -89,8 +91,14 @@ class Segment:
     @classmethod
     def named(cls, path: Path) -> Segment | None:
         """Return an empty segment for a file name; None when the name is none of a segment."""
-        number = path.name.removesuffix(SUFFIX).split("-")[0]
-        return cls(path, int(number)) if path.name.endswith(SUFFIX) and number.isdigit() else None
+        first, _, copy = path.name.removesuffix(SUFFIX).partition("-")
+        numbered = path.name.endswith(SUFFIX) and first.isdigit() and copy.isdigit()
+        return cls(path, int(first), int(copy)) if numbered else None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands among the segments of its spool."""
+        return self.first, self.copy
 
     def add(self, header: FrameHeader, offset: int) -> None:
         """Count a frame that stands at an offset."""

@@ -67,6 +67,8 @@ class Spool:
             for damage in self._store.load():
                 self._note_damage(damage)
             self.tags = TagBook.read(folder / "tags.jsonl", lambda: self._writer.last)
+            if self.tags.torn:
+                os.truncate(folder / "tags.jsonl", (folder / "tags.jsonl").stat().st_size - self.tags.torn)
             if self.tags.damaged:
                 self._note_tags(self.tags.damaged)
             self._room = Room(self._store, self.ledger, limits, clock, free)
@@ -119,7 +121,7 @@ class Spool:
     @property
     def appended(self) -> int:
         """Sequence of the newest frame appended, durable or not."""
-        return self._last
+        return self._writer.last
 
     @property
     def released(self) -> int:
@@ -276,7 +278,7 @@ class Spool:
             bytes=sum(c.size for c in counts),
             oldest=instant(counts[0].oldest) if counts else None,
             bytes_per_second=rate,
-            hours_to_full=self._room.left() / rate / 3600 if rate > 0 else None,
+            hours_to_full=max(0, self._room.left()) / rate / 3600 if rate > 0 else None,
         )
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ class SegmentStore:
 
     def load(self) -> list[Damage]:
         """Read what earlier runs left: cut the torn tail, and return what is damaged before it."""
-        found = [s for p in sorted(self.folder.iterdir()) if (s := Segment.named(p)) is not None]
+        found = sorted((s for p in self.folder.iterdir() if (s := Segment.named(p)) is not None), key=lambda s: s.place)
         damages: list[Damage] = []
         for number, segment in enumerate(found):
             newest = number == len(found) - 1
@@ -166,13 +166,11 @@ class SegmentStore:
     def _begin(self, sequence: int) -> Segment:
         self.finish()
         first = sequence if sequence > self.last else self.last + 1
-        path = self.folder / f"{first:016d}{SUFFIX}"
         copy = 0
-        while path.exists():
+        while (path := self.folder / f"{first:016d}-{copy}{SUFFIX}").exists():
             copy += 1
-            path = self.folder / f"{first:016d}-{copy}{SUFFIX}"
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        segment = Segment(path, first)
+        segment = Segment(path, first, copy)
         facts = {"format": FORMAT, "id": self._id, "released": self.released, "cursors": self.cursors}
         header, parts = framed(FrameKind.HEAD, first - 1, encode_facts(facts), 0, 0, self._salt)
         try:
@@ -207,10 +205,10 @@ class SegmentStore:
     def oldest(self) -> tuple[Segment, int] | None:
         """Return the oldest segment with data and the received time [us] of what follows it; None when there is none."""
         with self.lock:
-            for segment, after in zip(self.segments, [*self.segments[1:], None], strict=True):
-                if segment.frames:
-                    return segment, (after.oldest if after is not None and after.frames else segment.newest)
-        return None
+            filled = [s for s in self.segments if s.frames]
+        if not filled:
+            return None
+        return filled[0], (filled[1].oldest if len(filled) > 1 else filled[0].newest)
 
     def drop(self, segment: Segment) -> None:
         """Delete a segment, released or not."""

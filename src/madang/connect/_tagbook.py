@@ -65,6 +65,8 @@ class TagBook:
         self._lines: list[bytes] = []
         self.damaged = 0
         """Lines that could not be read."""
+        self.torn = 0
+        """Bytes at the end of the file that a crash left half written."""
 
     @classmethod
     def read(cls, path: Path, last_sequence: Callable[[], int] = lambda: 0) -> TagBook:
@@ -76,7 +78,10 @@ class TagBook:
             if not line:
                 continue
             if check != _check(text):
-                book.damaged += at < len(lines) - 1
+                if at < len(lines) - 1:
+                    book.damaged += 1
+                else:
+                    book.torn = len(line)
                 continue
             document = json.loads(text)
             number, tag = int(document["number"]), tag_of(document)

@@ -95,6 +95,7 @@ class SpoolWriter:
         self._idle = False
         self._closing = False
         self._waiting = 0
+        self._begun = 0.0
         self.last = store.last
         """Sequence of the newest frame, durable or not."""
         self.durable = store.last
@@ -195,28 +196,30 @@ class SpoolWriter:
                 self.durable = max(self.durable, sequence)
 
     def _run(self) -> None:
-        begun = 0.0
-        while True:
+        try:
+            while (items := self._next()) and self._commit(items):
+                pass
+        finally:
             with self._lock:
-                loaded = bool(self._queue)
-                while not self._queue and not self._closing:
-                    self._idle = True
-                    self._more.wait()
-                self._idle = False
-                if not self._queue:
-                    break
-            if loaded and (pause := self._limits.window - (time.monotonic() - begun)) > 0:
-                time.sleep(pause)
-            begun = time.monotonic()
-            with self._lock:
-                items, self._queue = self._queue, []
-                self._queued = 0
+                self._closing = True
                 self._less.notify_all()
-            if not self._commit(items):
-                break
+
+    def _next(self) -> list[_Item]:
+        """Wait for something to write, and return all of it; nothing when the spool is closed."""
         with self._lock:
-            self._closing = True
+            loaded = bool(self._queue)
+            while not self._queue and not self._closing:
+                self._idle = True
+                self._more.wait()
+            self._idle = False
+        if loaded and (pause := self._limits.window - (time.monotonic() - self._begun)) > 0:
+            time.sleep(pause)
+        self._begun = time.monotonic()
+        with self._lock:
+            items, self._queue = self._queue, []
+            self._queued = 0
             self._less.notify_all()
+        return items
 
     def _commit(self, items: list[_Item]) -> bool:
         """Write items in as few groups as their size allows; returns False when the spool is closed before they could be."""
