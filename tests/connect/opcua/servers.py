@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -12,15 +13,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from asyncua import Server, ua
-from asyncua.crypto.permission_rules import SimpleRoleRuleset
+from asyncua.crypto.permission_rules import SimpleRoleRuleset, User, UserRole
 from asyncua.server.user_managers import UserManager
-from asyncua.crypto.permission_rules import User, UserRole
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from madang.connect import Block, ConnectionSettings, ConnectionState, GapCause, Message, Reject, Rows, Tag
+from madang.connect.opcua._source import OpcuaSource
 from madang.plant import Bilingual
 
 T = TypeVar("T")
@@ -72,16 +73,16 @@ class PlantServer:
         await server.start()
         self.server = server
 
-    def folder(self, name: str) -> Any:
+    def folder(self, name: str) -> Any:  # noqa: ANN401 - a node of asyncua
         assert self.server is not None
         return self.do(self.server.nodes.objects.add_object(2, name))
 
     def add(
-        self, name: str, value: object, kind: ua.VariantType | None = None, *, under: Any = None, writable: bool = False
-    ) -> Any:
+        self, name: str, value: object, kind: ua.VariantType | None = None, *, under: object = None, writable: bool = False
+    ) -> Any:  # noqa: ANN401 - a node of asyncua
         """Add a variable ``ns=2;s=NAME``."""
         assert self.server is not None
-        parent = under if under is not None else self.server.nodes.objects
+        parent: Any = under if under is not None else self.server.nodes.objects
         node = self.do(parent.add_variable(ua.NodeId(name, 2), name, value, kind))
         if writable:
             self.do(node.set_writable())
@@ -122,11 +123,13 @@ class PlantServer:
         self._loop.close()
 
 
-class _Users(UserManager):
+class _Users(UserManager):  # type: ignore[misc]
     def __init__(self, users: Mapping[str, str] | None) -> None:
         self._users = dict(users or {})
 
-    def get_user(self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None) -> User | None:
+    def get_user(
+        self, iserver: object, username: str | None = None, password: str | None = None, certificate: object = None
+    ) -> User | None:
         if username is not None and self._users.get(username) == password:
             return User(role=UserRole.User)
         return None
@@ -283,10 +286,58 @@ class KeepingSink:
         return [gap for gap in self.gaps.values() if gap.cause == cause]
 
 
+class Cable:
+    """A TCP way to a server that can be frozen (half open) or cut."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.port = free_port()
+        self.frozen = threading.Event()
+        self._pairs: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._over = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while not self._over:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target), 5)
+            except OSError:
+                near.close()
+                continue
+            self._pairs += [near, far]
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                if not self.frozen.is_set():
+                    other.sendall(data)
+            other.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Close what is connected now; new connections are taken."""
+        pairs, self._pairs = self._pairs, []
+        for one in pairs:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def close(self) -> None:
+        self._over = True
+        self._listener.close()
+        self.cut()
+
+
 class Subscribed:
     """A subscription in a thread of its own."""
 
-    def __init__(self, source: Any, sink: KeepingSink) -> None:
+    def __init__(self, source: OpcuaSource, sink: KeepingSink) -> None:
         self.source, self.sink = source, sink
         self.stop = threading.Event()
         self.error: BaseException | None = None

@@ -252,6 +252,8 @@ class Columnizer:
                     item, "malformed", raw_text, "글자의 부호를 알 수 없어요.", "The text is in an unknown encoding."
                 )
             self._items.fact(item, "encoding", "cp949")
+        if isinstance(value, ua.StatusCode):
+            value = int(value.value)
         text: str | None = None
         number: float | None = None
         if kind in _PLAIN and isinstance(value, int | float):

@@ -32,6 +32,7 @@ from madang.connect.opcua._certificates import (
     remember,
     split_chain,
 )
+from madang.connect.opcua._decode import Row, decode_read
 from madang.connect.opcua._options import Options
 from madang.connect.opcua._trouble import Trouble, translate
 from madang.plant import Bilingual
@@ -124,6 +125,22 @@ class Link:
             parameters.NodesToRead = list(nodes[start : start + self.limits.read])
             values += await self.session.read(parameters)
         return values
+
+    async def read_rows(self, nodes: Sequence[str]) -> list[Row]:
+        """Read the values that some nodes have now, as rows; the handle is the place among `nodes`."""
+        rows: list[Row] = []
+        for start in range(0, len(nodes), self.limits.read):
+            request = ua.ReadRequest()
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            for node in nodes[start : start + self.limits.read]:
+                one = ua.ReadValueId(NodeId=ua.NodeId.from_string(node), AttributeId=ua.AttributeIds.Value)
+                request.Parameters.NodesToRead.append(one)
+            try:
+                part = decode_read(bytes(await self.session._send_request(request)))
+            except ValueError as error:
+                raise ua.UaError("unreadable answer") from error
+            rows += [(row[0] + start, *row[1:]) for row in part]
+        return rows
 
     async def read_in(self, locale: str, nodes: Sequence[ua.ReadValueId]) -> list[ua.DataValue]:
         """Read attributes in another language, and go back to the usual ones."""

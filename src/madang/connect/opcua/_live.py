@@ -455,10 +455,9 @@ class Live:
         """After a resumed session, say of tags that did not change that they are back."""
         handles = np.flatnonzero(self.items.marked[: len(self.items)]).tolist()
         asked = [self.items.all[handle] for handle in handles if not self.items.all[handle].element]
-        nodes = [ua.ReadValueId(NodeId=ua.NodeId.from_string(item.node), AttributeId=ua.AttributeIds.Value) for item in asked]
-        answers = await link.read(nodes)
+        answers = await link.read_rows([item.node for item in asked])
         self.items.fresh[handles] = True
-        rows = [as_row(item.handle, answer) for item, answer in zip(asked, answers, strict=True)]
+        rows: list[Row] = [(asked[row[0]].handle, *row[1:]) for row in answers]
         columns = self._columnizer.answer(rows, self._now())
         if columns is not None:
             self._outlet.put_columns(columns)

@@ -18,7 +18,7 @@ from madang.connect.opcua._browse import Described, Namespaces, describe, find, 
 from madang.connect.opcua._columns import Columnizer, Columns
 from madang.connect.opcua._decode import Row
 from madang.connect.opcua._description import DESCRIPTION
-from madang.connect.opcua._history import Fetched, as_row, fetch
+from madang.connect.opcua._history import Fetched, fetch
 from madang.connect.opcua._items import Item, Items
 from madang.connect.opcua._link import Clock, Link, check_name, check_tcp, choose, open_link
 from madang.connect.opcua._live import Live, microseconds, plan
@@ -346,9 +346,7 @@ async def _read_now(
     """Read each tag once; elements of arrays are kept where they, or their array, were asked for."""
     made = items.add((one.tag, one.node.to_string(), one.known, one.history) for one in described)
     missing = items.add((Tag(name), name, False, False) for name in unknown)
-    nodes = [ua.ReadValueId(NodeId=ua.NodeId.from_string(item.node), AttributeId=ua.AttributeIds.Value) for item in made]
-    answers = await link.read(nodes)
-    rows = [as_row(item.handle, answer) for item, answer in zip(made, answers, strict=True)]
+    rows: list[Row] = [(made[row[0]].handle, *row[1:]) for row in await link.read_rows([item.node for item in made])]
     rows += [(item.handle, 0, None, BAD_NODE_UNKNOWN, 0, 0) for item in missing]
     columns = Columnizer(items, options).turn(rows, microseconds(clock()), live=False).columns
     if columns is None:
@@ -382,9 +380,7 @@ async def _with_elements(link: Link, described: Sequence[Described], options: Op
     items = Items()
     made = items.add((one.tag, one.node.to_string(), one.known, one.history) for one in described)
     arrays = [item for item, one in zip(made, described, strict=True) if one.array]
-    nodes = [ua.ReadValueId(NodeId=ua.NodeId.from_string(item.node), AttributeId=ua.AttributeIds.Value) for item in arrays]
-    answers = await link.read(nodes)
-    rows: list[Row] = [as_row(item.handle, answer) for item, answer in zip(arrays, answers, strict=True)]
+    rows: list[Row] = [(arrays[row[0]].handle, *row[1:]) for row in await link.read_rows([item.node for item in arrays])]
     Columnizer(items, options).turn(rows, microseconds(clock()), live=False)
     tags: list[Tag] = []
     for item in made:
