@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from madang.connect import Tag
 from madang.library import Library
-from madang.library._lake import Lake
+from madang.library._lake import ROW_GROUP, Lake
 from madang.library._signals._commit import LiveTable, add_action, remove_action
-from madang.library._signals._layout import TABLE_SCHEMA, Column, SignalFile, write_file
+from madang.library._signals._layout import TABLE_SCHEMA, FileKind, SignalFile, SignalFileWriter
 from madang.library._signals._points import add_points, make_live_dataset
 from madang.library._signals._scales import Scale
 from madang.library._state import State
@@ -63,12 +62,7 @@ class SignalsOnDisk:
 
     def write(self, runs: Sequence[Run], level: int = 0) -> list[SignalFile]:
         """Write files without a commit."""
-        found = []
-        for kind in ("counts", "numbers", "texts"):
-            mine = sorted((r for r in runs if len(r.time) and _kind(r) == kind), key=lambda r: (r.point, r.time[0]))
-            if mine:
-                found.append(write_file(self.folder, f"l{level}-{uuid.uuid4()}.parquet", _column(kind, mine), level))
-        return found
+        return written(self.folder, runs, level)
 
     def resort(self, old: Sequence[SignalFile], *runs: Run, level: int) -> list[SignalFile]:
         """Replace files by others with the same samples."""
@@ -82,20 +76,33 @@ class SignalsOnDisk:
         return files
 
 
-def _kind(run: Run) -> str:
+def written(folder: Path, runs: Sequence[Run], level: int = 0) -> list[SignalFile]:
+    """Write runs into a folder, one file for each kind."""
+    found = []
+    kinds: tuple[FileKind, ...] = ("counts", "numbers", "texts")
+    for kind in kinds:
+        mine = sorted((r for r in runs if len(r.time) and _kind(r) == kind), key=lambda r: (r.point, r.time[0]))
+        if mine:
+            found.append(_write(folder, kind, mine, level))
+    return found
+
+
+def _kind(run: Run) -> FileKind:
     if any(isinstance(v, str) for v in run.value):
         return "texts"
     return "numbers" if run.scale is None and any(v is not None for v in run.value) else "counts"
 
 
-def _column(kind: str, runs: Sequence[Run]) -> Column:
-    versions: list[Scale] = []
+def _write(folder: Path, kind: FileKind, runs: Sequence[Run], level: int) -> SignalFile:
+    whole = all((np.asarray(r.time, dtype=np.int64) % 1000 == 0).all() for r in runs)
+    writer = SignalFileWriter(folder, kind, level=level, milliseconds=whole)
+    scales: list[Scale] = []
     index, values, qualities = [], [], []
     for run in runs:
         scale = run.scale or Scale()
-        if scale not in versions:
-            versions.append(scale)
-        index.append(versions.index(scale))
+        if scale not in scales:
+            scales.append(scale)
+        index.append(scales.index(scale))
         if kind == "counts":
             counts = [None if v is None else round((float(v) - scale.offset) * scale.divisor / scale.scale) for v in run.value]
             values.append(pa.array(counts, pa.int32()))
@@ -103,13 +110,11 @@ def _column(kind: str, runs: Sequence[Run]) -> Column:
             values.append(pa.array(list(run.value), pa.float64() if kind == "numbers" else pa.string()))
         qualities.append(np.broadcast_to(np.asarray(run.quality, dtype=np.uint32), len(run.time)))
     lengths = [len(r.time) for r in runs]
-    return Column(
-        kind=kind,  # type: ignore[arg-type]
-        point=np.repeat(np.array([r.point for r in runs], np.int32), lengths),
-        time=np.concatenate([np.asarray(r.time, dtype=np.int64) for r in runs]),
-        value=pa.concat_arrays(values),
-        quality=np.concatenate(qualities),
-        starts=np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64),
-        version=np.array(index, np.int32),
-        versions=tuple(versions),
-    )
+    point = np.repeat(np.array([r.point for r in runs], np.int32), lengths)
+    version = np.repeat(np.array(index, np.int32), lengths)
+    time = np.concatenate([np.asarray(r.time, dtype=np.int64) for r in runs])
+    value, quality = pa.concat_arrays(values), np.concatenate(qualities)
+    for begin in range(0, len(point), ROW_GROUP):
+        part = slice(begin, begin + ROW_GROUP)
+        writer.write(point[part], time[part], value[part], quality[part], version[part], scales)
+    return writer.close()

@@ -101,7 +101,8 @@ def test_an_older_version_reads_as_it_was_after_commits_and_a_re_sort(plant: Sig
     with plant.library() as library:
 
         def values(name: str) -> list[float]:
-            return library.range(name, "kiln/zone1/temp", None, None, reader="owner", purpose="show").value.tolist()
+            found: list[float] = library.range(name, "kiln/zone1/temp", None, None, reader="owner", purpose="show").value.tolist()
+            return found
 
         assert values("kiln@1") == [1.0, 2.0]
         assert values("kiln@2") == values("kiln@3") == [1.0, 2.0, 3.0]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from madang.cli._face import Face
 from madang.errors import InputError, UsageError
@@ -164,14 +166,106 @@ def run_export(
     form: Literal["wide", "long", "source"],
     units: Literal["unit", "source"],
     columns: str | None,
+    every: str | None,
+    start: str | None,
+    end: str | None,
 ) -> None:
     """Write a dataset to a file."""
+    from madang.library import Where
+
     with Workspace.open(face.workspace) as workspace:
+        zone = workspace.library.zone
         document: dict[str, Any] = workspace.library.export(
-            dataset, out, form=form, units=units, columns=names(columns), reader=workspace.settings.owner
+            dataset,
+            out,
+            form=form,
+            units=units,
+            columns=names(columns),
+            reader=workspace.settings.owner,
+            where=Where(time=(instant(start, zone), instant(end, zone))) if start or end else None,
+            every=period(every),
         )
     face.document("export/1", document)
     face.say(Bilingual(f"{out} 에 {document['rows']:,}행을 썼어요.", f"{document['rows']:,} rows written to {out}."))
+
+
+def run_snapshot(
+    face: Face,
+    dataset: str,
+    name: str,
+    *,
+    every: str | None,
+    start: str | None,
+    end: str | None,
+    points: str | None,
+    how: Literal["auto", "mean", "last", "held"],
+) -> None:
+    """Keep a stretch of signals as a dataset of records."""
+    with Workspace.open(face.workspace) as workspace:
+        zone = workspace.library.zone
+        document: dict[str, Any] = workspace.library.snapshot(
+            dataset,
+            name,
+            every=period(every),
+            start=instant(start, zone),
+            end=instant(end, zone),
+            points=names(points),
+            how=how,
+            reader=workspace.settings.owner,
+        )
+    face.document("snapshot/1", document)
+    made = f"{document['dataset']}@{document['version']}"
+    face.say(
+        Bilingual(
+            f"{document['from_version']} 에서 {document['every_seconds']:g}초 간격으로 {document['rows']:,}행을 {made} 에 두었어요.",
+            f"{document['rows']:,} rows of {document['every_seconds']:g} s from {document['from_version']} stand in {made}.",
+        )
+    )
+
+
+def period(text: str | None) -> timedelta | None:
+    """Read a length of time such as ``1min``.
+
+    Raises:
+        InputError: It is none.
+    """
+    from madang.plant import duration_seconds
+
+    if text is None:
+        return None
+    try:
+        return timedelta(seconds=duration_seconds(text))
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            "bad_period",
+            ko=f"‘{text}’은(는) 간격이 아니에요.",
+            en=f"“{text}” is not a length of time.",
+            next_ko="예: 500ms, 10s, 1min, 2h, 1d",
+            next_en="For example: 500ms, 10s, 1min, 2h, 1d",
+            where={"every": text},
+        ) from error
+
+
+def instant(text: str | None, zone: str) -> datetime | None:
+    """Read an instant in ISO 8601; without a zone it is the workspace's.
+
+    Raises:
+        InputError: It is none.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            "bad_instant",
+            ko=f"‘{text}’은(는) 시각이 아니에요.",
+            en=f"“{text}” is not an instant.",
+            next_ko="예: 2026-05-04, 2026-05-04T08:30, 2026-05-03T23:30:00Z",
+            next_en="For example: 2026-05-04, 2026-05-04T08:30, 2026-05-03T23:30:00Z",
+            where={"time": text},
+        ) from error
+    return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(zone))
 
 
 def run_join(

@@ -14,6 +14,9 @@ def add(app: typer.Typer, face: Face) -> None:
     json_help = t("보고서를 쓸 JSON 파일 (-는 표준 출력)", "JSON file for the report (- is standard output)")
     quiet_help = t("사람에게 하는 말을 줄여요", "Say nothing to people")
     dataset_help = t("데이터셋 또는 데이터셋@버전", "Dataset, or dataset@version")
+    every_help = t("신호를 나란히 놓을 간격: 1min, 10s (없으면 데이터에서 찾아요)", "Period of signals side by side: 1min, 10s")
+    from_help = t("시작 시각 (포함): 2026-05-04T00:00", "First instant, included: 2026-05-04T00:00")
+    to_help = t("끝 시각 (제외)", "Instant after the last")
 
     @app.command(
         help=t(
@@ -133,13 +136,46 @@ def add(app: typer.Typer, face: Face) -> None:
             Literal["unit", "source"], typer.Option(help=t("단위: 표준 또는 원본", "Units: standard or as in the source"))
         ] = "unit",
         columns: Annotated[str | None, typer.Option(help=t("쓸 열 (쉼표로)", "Columns to write (with commas)"))] = None,
+        every: Annotated[str | None, typer.Option(help=every_help)] = None,
+        start: Annotated[str | None, typer.Option("--from", help=from_help)] = None,
+        end: Annotated[str | None, typer.Option("--to", help=to_help)] = None,
         json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
         quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
     ) -> None:
         from madang.cli._data import run_export
 
         face.hand_out(json, quiet)
-        run_export(face, dataset, out=out, form=form, units=units, columns=columns)
+        run_export(face, dataset, out=out, form=form, units=units, columns=columns, every=every, start=start, end=end)
+
+    @library.command(
+        help=t(
+            "신호 데이터셋의 한 기간을 같은 시각끼리 나란히 놓아 기록 데이터셋으로 남겨요 (연구에 쓸 수 있어요).",
+            "Keep a stretch of signals side by side on one clock as a dataset of records, so that studies run on it.",
+        )
+    )
+    def snapshot(
+        dataset: Annotated[str, typer.Argument(help=dataset_help)],
+        name: Annotated[str, typer.Option("--as", help=t("쓸 데이터셋 이름", "Dataset to write"))],
+        every: Annotated[str | None, typer.Option(help=every_help)] = None,
+        start: Annotated[str | None, typer.Option("--from", help=from_help)] = None,
+        end: Annotated[str | None, typer.Option("--to", help=to_help)] = None,
+        points: Annotated[str | None, typer.Option(help=t("포인트 (쉼표로)", "Points (with commas)"))] = None,
+        how: Annotated[
+            Literal["auto", "mean", "last", "held"],
+            typer.Option(
+                help=t(
+                    "값을 모으는 법: mean 평균, last 그 안의 마지막, held 끝에서 유지되던 값",
+                    "How values are gathered: mean, last in it, or held at its end",
+                )
+            ),
+        ] = "auto",
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_snapshot
+
+        face.hand_out(json, quiet)
+        run_snapshot(face, dataset, name, every=every, start=start, end=end, points=points, how=how)
 
     @library.command(help=t("두 데이터셋을 로트·일련번호·시각으로 이어요", "Join two datasets by lot, serial or time"))
     def join(

@@ -159,6 +159,13 @@ class Snapshot:
     begin: IntArray
     end: IntArray
 
+    @classmethod
+    def of(cls, version: int, files: Sequence[SignalFile]) -> Snapshot:
+        """Return a snapshot of files in any order."""
+        ordered = sorted(files, key=lambda f: (f.order, f.path.name))
+        begin = np.array([f.begin for f in ordered], dtype=np.int64)
+        return cls(version, tuple(ordered), begin, np.array([f.end for f in ordered], dtype=np.int64))
+
     def runs(self, point: int, start: int | None = None, end: int | None = None) -> list[Run]:
         """Return a point's runs that may hold samples of ``start <= time < end``, in order of arrival."""
         hit = np.ones(len(self.files), dtype=np.bool_)
@@ -219,7 +226,7 @@ class FileIndex:
         self._version = -1
         self._live: dict[str, tuple[int, ...]] = {}
         self._known: dict[str, SignalFile] = {}
-        self._snapshot = _snapshot(-1, ())
+        self._snapshot = Snapshot.of(-1, ())
 
     def snapshot(self, version: int | None = None) -> Snapshot:
         """Return the newest version, or the one asked for.
@@ -309,7 +316,7 @@ class FileIndex:
         if live is self._live:
             for name in [n for n in self._known if n not in live]:
                 del self._known[name]
-        return _snapshot(version, files)
+        return Snapshot.of(version, files)
 
 
 def _actions(raw: bytes) -> list[dict[str, Any]] | None:
@@ -327,13 +334,3 @@ def _apply(actions: Sequence[Mapping[str, Any]], live: dict[str, tuple[int, ...]
         elif "add" in action:
             added = action["add"]
             live[unquote(added["path"])] = (int(added.get("modificationTime") or 0),)
-
-
-def _snapshot(version: int, files: Sequence[SignalFile]) -> Snapshot:
-    ordered = sorted(files, key=lambda f: (f.order, f.path.name))
-    return Snapshot(
-        version,
-        tuple(ordered),
-        np.array([f.begin for f in ordered], dtype=np.int64),
-        np.array([f.end for f in ordered], dtype=np.int64),
-    )

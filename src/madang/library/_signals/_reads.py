@@ -180,11 +180,11 @@ class SignalReads:
         how: How,
     ) -> ReadResult:
         """Read a signals dataset as a table; see `Library.read`."""
-        chosen, decision = self._decided(table, columns, reader, purpose)
+        chosen, decision = self.decided(table, columns, reader, purpose)
         snapshot = table.snapshot()
         facts: dict[str, Json] = {"form": form, "units": units}
         if form == "wide":
-            grid = _grid(table, snapshot, chosen, where, every)
+            grid = self.grid(table, snapshot, chosen, where, every)
             batches = list(resampled(snapshot, chosen, grid, how, as_written=units == "source"))
             schema = grid_schema(chosen)
             facts |= {"every_seconds": grid.every / 1e6, "spans": grid.count, "spans_with_value": {**totals(batches, chosen)}}
@@ -215,10 +215,10 @@ class SignalReads:
         how: How,
     ) -> dict[str, Json]:
         """Write a signals dataset to a file; see `Library.export`."""
-        chosen, decision = self._decided(table, columns, reader, "export")
+        chosen, decision = self.decided(table, columns, reader, "export")
         snapshot = table.snapshot()
         if form == "wide":
-            grid = _grid(table, snapshot, chosen, where, every)
+            grid = self.grid(table, snapshot, chosen, where, every)
             schema, batches = grid_schema(chosen), resampled(snapshot, chosen, grid, how, as_written=units == "source")
         else:
             make = long if form == "long" else stored
@@ -235,42 +235,44 @@ class SignalReads:
             "log_index": decision.log_index,
         }
 
-    def _decided(
+    def decided(
         self, table: SignalTable, columns: Sequence[str] | None, reader: str, purpose: str
     ) -> tuple[list[Point], Decision]:
+        """Decide and record a read of some points; return them with the answer."""
         chosen = table.chosen(columns)
         return chosen, self.door.ask(table.version(), reader, purpose, tuple(p.name for p in chosen))
+
+    def grid(
+        self, table: SignalTable, snapshot: Snapshot, points: Sequence[Point], where: Where, every: timedelta | None
+    ) -> Grid:
+        """Return the clock of a wide form: the period asked for, or one found from the data."""
+        step = default_period(snapshot, points) if every is None else every // timedelta(microseconds=1)
+        wanted = {p.id for p in points}
+        held = [(a, b) for p, (_, a, b) in snapshot.points().items() if p in wanted]
+        start, end = _bounds(where)
+        first = start if start is not None else min((a for a, _ in held), default=0)
+        beyond = end if end is not None else max((b for _, b in held), default=first - 1) + 1
+        if step < 1:
+            raise InputError(
+                "bad_period",
+                ko="간격(every)은 0보다 길어야 해요.",
+                en="A period (every) has to be longer than 0.",
+                next_ko="예: --every 1min",
+                next_en="For example: --every 1min",
+                where={"dataset": table.dataset.name},
+            )
+        grid = Grid.over(first, beyond, step)
+        if grid.count > MOST_SPANS:
+            raise InputError(
+                "too_many_spans",
+                ko=f"이 기간과 간격이면 행이 {grid.count:,}개예요. {MOST_SPANS:,}개까지 만들 수 있어요.",
+                en=f"This period and step make {grid.count:,} rows; {MOST_SPANS:,} can be made.",
+                next_ko="--from 과 --to 로 기간을 좁히거나 --every 를 늘리세요. 시각이 크게 틀린 값이 있을 수 있어요.",
+                next_en="Narrow the period with --from and --to, or lengthen --every; a value may carry a very wrong time.",
+                where={"dataset": table.dataset.name, "spans": grid.count, "every_seconds": step / 1e6},
+            )
+        return grid
 
 
 def _bounds(where: Where) -> tuple[int | None, int | None]:
     return (None, None) if where.time is None else (micros(where.time[0]), micros(where.time[1]))
-
-
-def _grid(table: SignalTable, snapshot: Snapshot, points: Sequence[Point], where: Where, every: timedelta | None) -> Grid:
-    """Return the clock of a wide form: the period asked for, or one found from the data."""
-    step = default_period(snapshot, points) if every is None else every // timedelta(microseconds=1)
-    wanted = {p.id for p in points}
-    held = [(a, b) for p, (_, a, b) in snapshot.points().items() if p in wanted]
-    start, end = _bounds(where)
-    first = start if start is not None else min((a for a, _ in held), default=0)
-    beyond = end if end is not None else max((b for _, b in held), default=first - 1) + 1
-    if step < 1:
-        raise InputError(
-            "bad_period",
-            ko="간격(every)은 0보다 길어야 해요.",
-            en="A period (every) has to be longer than 0.",
-            next_ko="예: --every 1min",
-            next_en="For example: --every 1min",
-            where={"dataset": table.dataset.name},
-        )
-    grid = Grid.over(first, beyond, step)
-    if grid.count > MOST_SPANS:
-        raise InputError(
-            "too_many_spans",
-            ko=f"이 기간과 간격이면 행이 {grid.count:,}개예요. {MOST_SPANS:,}개까지 만들 수 있어요.",
-            en=f"This period and step make {grid.count:,} rows; {MOST_SPANS:,} can be made.",
-            next_ko="--from 과 --to 로 기간을 좁히거나 --every 를 늘리세요. 시각이 크게 틀린 값이 있을 수 있어요.",
-            next_en="Narrow the period with --from and --to, or lengthen --every; a value may carry a very wrong time.",
-            where={"dataset": table.dataset.name, "spans": grid.count, "every_seconds": step / 1e6},
-        )
-    return grid

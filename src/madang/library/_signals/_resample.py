@@ -59,14 +59,21 @@ class Grid:
 def default_period(snapshot: Snapshot, points: Sequence[Point]) -> int:
     """Return a round period in which nine of ten points have a sample [us]; a second where nothing is known.
 
-    A point's usual distance of samples is its time span by its number of samples.
+    A point's usual distance of samples is taken from its longest stretch in one file, so that a single wrong time says nothing.
     """
-    held = snapshot.points()
-    steps = [(b - a) / (n - 1) for n, a, b in (held[p.id] for p in points if p.id in held) if n > 1 and b > a]
+    wanted = np.array([p.id for p in points], dtype=np.int64)
+    longest: dict[int, tuple[int, float]] = {}
+    for file in snapshot.files:
+        rows = np.diff(file.rows)
+        for at in np.flatnonzero(np.isin(file.points, wanted) & (rows > 1)).tolist():
+            count, point = int(rows[at]), int(file.points[at])
+            if count > longest.get(point, (1, 0.0))[0]:
+                longest[point] = count, float(file.last[at] - file.first[at]) / (count - 1)
+    steps = [step for _, step in longest.values() if step > 0]
     if not steps:
         return 1_000_000
-    wanted = float(np.quantile(steps, 0.9)) * 0.999
-    return next((p for p in _PERIODS if p >= wanted), _PERIODS[-1])
+    usual = float(np.quantile(steps, 0.9)) * 0.999
+    return next((p for p in _PERIODS if p >= usual), _PERIODS[-1])
 
 
 def how_of(point: Point, how: How) -> Literal["mean", "last", "held"]:

@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from madang.errors import InputError
 from madang.library._cards import Decision, VersionId
 from madang.library._catalogue import Dataset
-from madang.library._kernels import Buckets
+from madang.library._kernels import Buckets, Feature
 from madang.library._signals._cards import LastValue, PointCard
+from madang.library._signals._features import features_of
 from madang.library._signals._index import FileIndex, Run, Snapshot
 from madang.library._signals._last import UNKNOWN, LastRow
 from madang.library._signals._points import Point
-from madang.library._signals._slices import Samples, ToUnit, as_stored, read_run, read_samples
+from madang.library._signals._slices import THREADS, Samples, ToUnit, as_stored, read_run, read_samples
 from madang.library._signals._times import instant, micros
 from madang.library._signals._trend import trend_of
 from madang.plant import Kind, affine, parse_unit
@@ -131,6 +134,26 @@ class SignalView:
         first, beyond = micros(start), micros(end)
         return {p.name: trend_of(snapshot, p.id, first, beyond, buckets, unit_of(p)) for p in self._points.values()}
 
+    def features(
+        self, windows: Sequence[tuple[datetime, datetime]] | pa.Table, features: Sequence[Feature], *, threads: int = THREADS
+    ) -> pa.Table:
+        """Return statistics of every point per window; see `Library.features`."""
+        self._still()
+        start, end = _windows(windows)
+        points = list(self._points.values())
+        made = features_of(self.table.snapshot(), {p.id: unit_of(p) for p in points}, start, end, ("n", *features), threads)
+        at, window = np.nonzero(made["n"])
+        order = np.lexsort((at, window))
+        at, window = at[order], window[order]
+        names = pa.array([p.name for p in points])
+        instants = (pa.array(edge[window], pa.timestamp("us", tz="UTC")) for edge in (start, end))
+        columns = {"window": pa.array(window), "point": names.take(pa.array(at))}
+        columns |= dict(zip(("start", "end"), instants, strict=True))
+        for feature in features:
+            found = made[feature][at, window]
+            columns[feature] = pa.array(found.astype(np.int64)) if feature == "n" else pa.array(found, from_pandas=True)
+        return pa.table(columns)
+
     def _one(self, name: str) -> Point:
         if name not in self._points:
             self.table.chosen([name])
@@ -146,6 +169,23 @@ class SignalView:
 
     def _still(self) -> None:
         self.decision = self.table.reads.door.recheck(self.decision)
+
+
+def _windows(windows: Sequence[tuple[datetime, datetime]] | pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if not isinstance(windows, pa.Table):
+        return tuple(np.array([micros(w[k]) for w in windows], dtype=np.int64) for k in (0, 1))  # type: ignore[return-value]
+    if not {"start", "end"} <= set(windows.schema.names):
+        raise InputError(
+            "no_windows",
+            ko="구간 표에는 start 와 end 열이 있어야 해요.",
+            en="A table of windows needs the columns start and end.",
+            next_ko="열 이름을 start, end 로 바꾸세요.",
+            next_en="Name its columns start and end.",
+            where={"columns": [*windows.schema.names[:50]]},
+        )
+    utc = pa.timestamp("us", tz="UTC")
+    start, end = (windows[n].cast(utc).cast(pa.int64()).to_numpy() for n in ("start", "end"))
+    return start, end
 
 
 def unit_of(point: Point) -> ToUnit:
