@@ -7,13 +7,20 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from madang.connect import kinds
 from madang.errors import InputError
+from madang.workspace._connections import Connections
+from madang.workspace._gaps import Gaps
+from madang.workspace._runner import Runner, RunnerState
+from madang.workspace._secrets import Secrets
 
 Document = dict[str, Any]
 
@@ -359,3 +366,27 @@ class PretendWorkspace:
     root: Path
     library: PretendLibrary = field(default_factory=PretendLibrary)
     settings: Settings = field(default_factory=Settings)
+
+    def clock(self) -> datetime:
+        """The present."""
+        return datetime.now(UTC)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """True connections of this folder, none of which is run."""
+        return Connections(self.root, self.clock, Secrets(self.root), kinds=kinds)
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        """Their gaps."""
+        return Gaps(self.connections, self.clock)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """A runner that nobody starts."""
+        return Runner(self.root, self.library, self.connections, clock=self.clock)  # type: ignore[arg-type]
+
+    @cached_property
+    def runner_state(self) -> RunnerState:
+        """What no runner says."""
+        return RunnerState(self.root, self.clock)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from madang.api._app import make_app
     from madang.api._desk import Desk
+    from madang.api._live_desk import LiveDesk
     from madang.api._serve import serve
     from madang.api._studies import Studies
 
-__all__ = ["Desk", "Studies", "make_app", "serve"]
+__all__ = ["Desk", "LiveDesk", "Studies", "make_app", "serve"]
 
-_HOMES = {"make_app": "_app", "serve": "_serve", "Desk": "_desk", "Studies": "_studies"}
+_HOMES = {"make_app": "_app", "serve": "_serve", "Desk": "_desk", "LiveDesk": "_live_desk", "Studies": "_studies"}
 
 
 def __getattr__(name: str) -> object:

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from madang import __version__
+from madang.api._connections import make_live_router
 from madang.api._desk import Desk
 from madang.api._documents import Health
 from madang.api._guard import App, BodyTooLargeError, Guard, Scope
+from madang.api._live import make_stream_router
+from madang.api._live_desk import LiveDesk
+from madang.api._push import make_push_router
 from madang.api._routes import make_router
 from madang.api._studies import Studies
 from madang.errors import InputError, MadangError, RefusedError, UsageError
@@ -39,6 +44,9 @@ _NOT_THERE: Final = {
     "no_column",
     "not_found",
     "unknown_dataset",
+    "no_such_connection",
+    "no_such_point",
+    "no_gap",
 }
 _LOG = logging.getLogger("madang.api")
 
@@ -50,6 +58,7 @@ def make_app(
     upload_limit: int = UPLOAD_LIMIT,
     now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
     worker: tuple[str, ...] | None = None,
+    connect: bool = False,
 ) -> FastAPI:
     """Return the API and the console over an opened workspace.
 
@@ -59,17 +68,22 @@ def make_app(
         upload_limit: Bytes of one request's body at most.
         now: Clock, aware; ages on the pages are counted from it.
         worker: Command that reads files and computes studies; None = Madang's own.
+        connect: Whether connections run in this process as soon as there are any; else another process has to run them.
     """
     from madang.console import Console
 
     desk = Desk(workspace)
     studies = Studies(desk.path, now=now, command=worker)
-    console = Console(desk, studies, now=now)
+    live = LiveDesk(workspace, own_runner=connect)
+    console = Console(desk, studies, live, now=now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(live.run_if_wanted)
         yield
         studies.close()
+        if connect:
+            await run_in_threadpool(workspace.runner.stop)
 
     app = FastAPI(
         title="Madang",
@@ -83,12 +97,16 @@ def make_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
     )
     app.state.studies = studies
+    app.state.live = live
 
     @app.get("/health", tags=["health"], summary="Whether the server answers", response_model=Health)
     def health() -> dict[str, Any]:
         return {"status": "ok", "madang": __version__, "workspace": desk.path.name}
 
     app.include_router(make_router(desk, studies))
+    app.include_router(make_live_router(live))
+    app.include_router(make_push_router(live))
+    app.include_router(make_stream_router(live))
     app.include_router(console.router, include_in_schema=False)
     app.mount("/static", console.static, name="static")
     _answer_errors(app, console)
@@ -103,7 +121,7 @@ def make_app(
 def _answer_errors(app: FastAPI, console: Console) -> None:
     @app.exception_handler(MadangError)
     async def known(request: Request, error: MadangError) -> Response:
-        return answer(console, request, error, 404 if error.code in _NOT_THERE else _STATUS[error.exit_code])
+        return answer(console, request, error, status_of(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -129,6 +147,13 @@ def _answer_errors(app: FastAPI, console: Console) -> None:
         number = secrets.token_hex(4)
         _LOG.exception("fault %s", number, exc_info=error)
         return answer(console, request, _fault(number), 500)
+
+
+def status_of(error: MadangError) -> int:
+    """Return the HTTP status of an error."""
+    if error.code in _NOT_THERE:
+        return 404
+    return 413 if error.code == "too_large" else _STATUS[error.exit_code]
 
 
 def answer(console: Console, request: Request, error: MadangError, status: int) -> Response:

@@ -28,6 +28,7 @@ def serve(
     open_browser: bool = False,
     say: Callable[[str], object] | None = None,
     path: str = "/",
+    connect: bool = False,
 ) -> None:
     """Serve the API and the console until the process is told to stop.
 
@@ -39,6 +40,7 @@ def serve(
         open_browser: Whether to open a browser on the console.
         say: Is told the address once the server answers.
         path: Page to open and to tell.
+        connect: Whether the connections run in this process.
 
     Raises:
         RefusedError: The host is not an address of this machine.
@@ -64,8 +66,17 @@ def serve(
         ) from error
     shown = f"[{address}]" if family == socket.AF_INET6 else address
     url = f"http://{shown}:{listener.getsockname()[1]}"
-    app = make_app(workspace, hosts=HOSTS | {shown})
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on"))
+    app = make_app(workspace, hosts=HOSTS | {shown}, connect=connect)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        # A live screen never ends by itself.
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
 
     def tell() -> None:
         while not server.started and not server.should_exit:

@@ -57,6 +57,13 @@ def add(app: typer.Typer, face: Face) -> None:
             Path | None, typer.Option(help=t("응답할 준비가 되면 쓸 파일", "File written when it answers"))
         ] = None,
         browser: Annotated[bool, typer.Option("--browser", help=t("브라우저도 열어요", "Open a browser too"))] = False,
+        no_connect: Annotated[
+            bool,
+            typer.Option(
+                "--no-connect",
+                help=t("연결은 따로 켠 madang connect run 에 맡겨요", "Leave the connections to a separate madang connect run"),
+            ),
+        ] = False,
         quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
     ) -> None:
         from madang.api import serve as run_server
@@ -70,6 +77,7 @@ def add(app: typer.Typer, face: Face) -> None:
                 port=port,
                 ready=ready,
                 open_browser=browser,
+                connect=not no_connect,
                 say=lambda url: face.say(face.text(f"콘솔: {url}  (멈추려면 Ctrl+C)", f"Console: {url}  (Ctrl+C stops it)")),
             )
 

@@ -184,6 +184,15 @@ class Runner:
         """
         return self._door(name).take(body, form, key=key, rest=rest)
 
+    def restart(self, name: str) -> None:
+        """Stop and start one connection, because something outside its file has changed, such as a certificate that is trusted now."""
+        with self._guard:
+            running = self._running.get(name)
+            if running is None or running.connection.wanted != "running":
+                return
+            self._halt(running, paused=False)
+            running.start()
+
     def source(self, name: str) -> Source | None:
         """Return the running source of a connection; None when it does not run."""
         running = self._running.get(name)
