@@ -120,19 +120,20 @@ def describe_payload(
         now = max(times) if times else int((datetime.now(UTC) - _EPOCH) / timedelta(microseconds=1))
     found = walk(value, now, rules)
     tags: dict[str, Tag] = {}
-    numbers: dict[int, Tag] = {}
+    numbers: dict[str, int] = {}
 
     def number_of(tag: Tag) -> int:
         tags[tag.name] = tag
-        return next((number for number, one in numbers.items() if one.name == tag.name), _add(numbers, tag))
+        return numbers.setdefault(tag.name, len(numbers) + 1)
 
     decoded = PayloadDecoder(rules).decode([Message(topic, payload, now)], number_of)
+    names = {number: name for name, number in numbers.items()}
     samples: list[SampleSeen] = []
     for block in decoded.blocks:
         for row in block.batch.slice(0, _MOST).to_pylist():
             shown = row["number"] if row["text"] is None else row["text"]
-            tag = numbers[row["tag"]]
-            samples.append(SampleSeen(tag.name, row["time"], shown, row["quality"], tags[tag.name].unit))
+            name = names[row["tag"]]
+            samples.append(SampleSeen(name, row["time"], shown, row["quality"], tags[name].unit))
     words = ("time", "quality")
     guessed: dict[str, str] = {word: found.roles[word] for word in words if word in found.roles and word not in given}
     sequence = _sequence_key(value)
@@ -146,11 +147,6 @@ def describe_payload(
         tuple(_questions(found.roles, tags, guessed)),
         tuple(reject.reason for reject in decoded.rejects),
     )
-
-
-def _add(numbers: dict[int, Tag], tag: Tag) -> int:
-    numbers[len(numbers) + 1] = tag
-    return len(numbers)
 
 
 def _shape(value: object, roles: Mapping[str, str]) -> Shape:

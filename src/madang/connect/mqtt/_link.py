@@ -174,6 +174,8 @@ class Link:
         self.lost_code = 0
         self.granted: dict[int, list[int]] = {}
         """Reason codes by the packet identifier of the subscription."""
+        self.enough = False
+        """Set by the taker of messages to end the reading of `spin` early."""
         self.heard = 0.0
         """When bytes last came [s, monotonic]."""
         engine = _Engine(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True)
@@ -201,7 +203,7 @@ class Link:
             OSError: Nobody answers there, or the certificate is refused (`ssl.SSLError`).
             TimeoutError: The broker did not answer in time.
         """
-        self.greeting, self.lost = None, None
+        self.greeting, self.lost, self.lost_code = None, None, 0
         wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho leaves this one without types
         wishes.ReceiveMaximum = self._options.receive_maximum
         wishes.SessionExpiryInterval = 0 if self._clean else self._options.session_expiry
@@ -232,6 +234,7 @@ class Link:
         if sock is None:
             self.lost = self.lost or "closed"
             return False
+        self.flush()
         poll = select.poll()
         sending = sock.unsent > 0
         poll.register(sock.fileno(), (select.POLLIN if read else 0) | (select.POLLOUT if sending else 0))
@@ -243,7 +246,7 @@ class Link:
             self.heard = time.monotonic()
             for _ in range(packets):
                 self._engine.loop_read()
-                if cast(object, self._engine.socket()) is not sock or not sock.pending():
+                if cast(object, self._engine.socket()) is not sock or not sock.pending() or self.enough:
                     break
         elif ready.get(sock.fileno(), 0) & (select.POLLHUP | select.POLLERR):
             self._engine.loop_read()
@@ -321,8 +324,10 @@ class Link:
         )
 
     def _on_disconnect(self, _client: object, _data: object, _flags: object, reason: ReasonCode, _said: object) -> None:
-        self.lost = reason.getName()
-        self.lost_code = int(reason.value)
+        # A broker's own word comes first; the end of the socket that follows says nothing more.
+        if self.lost is None:
+            self.lost = reason.getName()
+            self.lost_code = int(reason.value)
 
     def _on_subscribe(self, _client: object, _data: object, mid: int, reasons: list[ReasonCode], _said: object) -> None:
         self.granted[mid] = [int(reason.value) for reason in reasons]

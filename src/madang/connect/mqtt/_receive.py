@@ -31,7 +31,12 @@ _BACKOFF: Final = (0.2, 30.0)
 """Shortest and longest wait between attempts to connect [s]."""
 _SETTLED: Final = 75.0
 """How long after a reconnection the broker's count is waited for [s]; mosquitto tells it every 10 s unless told otherwise."""
+_ALL_TOLD: Final = 500_000
+"""The broker's figures follow one another within this [us]."""
 _SAVE_EVERY: Final = 30.0
+_SHORT: Final = 10.0
+_FLAPPING: Final = 3
+"""After so many connections that lasted less than `_SHORT` [s], it is no accident; mosquitto before 2.1 does not say who was first."""
 _REFUSED: Final = 0x80
 _TAKEN_OVER: Final = 0x8E
 _LOGIN_CODES: Final = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
@@ -58,6 +63,7 @@ class Receiver:
         self._sequence = SequenceWatch(options.rules, sink.cursor("sequence")) if options.rules.sequence is not None else None
         self._hand = Handover(sink, "sequence" if self._sequence is not None else None)
         self._batch: list[Message] = []
+        self._batch_bytes = 0
         self._epoch = 0
         self._link: Link | None = None
         self._session = self._kept_session()
@@ -67,6 +73,8 @@ class Receiver:
         self._arrived = 0
         self._overflowed = False
         self._last_arrival = self._connected = 0.0
+        self._short = 0
+        self._resumed = False
         self._subscribed: tuple[int, list[str]] = (0, [])
         self._refused: dict[str, str] = {}
         seen = self._session.get("seen")
@@ -84,9 +92,11 @@ class Receiver:
         try:
             while not self._stop.is_set():
                 if self._connect():
-                    wait = _BACKOFF[0]
                     self._serve()
+                    lasted = time.monotonic() - self._connected
+                    self._short = self._short + 1 if lasted < _SHORT else 0
                     self._leave()
+                    wait = wait if self._short else _BACKOFF[0]
                 if self._hand.fault is not None:
                     raise self._hand.fault
                 if not self._stop.is_set():
@@ -159,6 +169,9 @@ class Receiver:
             link.unsubscribe(given_back)
         self._subscribed = (link.subscribe(self._options.filters, self._options.qos), list(self._options.filters))
         link.subscribe(SYSTEM_TOPICS, 0, kept="always")
+        if self._gap is None and self._session:
+            # While the collector did not run, the broker kept what came, if it kept the session.
+            self._gap = self._sink.gap_opened("collector_stopped", _instant(self._held))
         if self._gap is not None:
             self._sink.gap_closed(self._gap, _instant(now))
             if greeting.session_present:
@@ -174,14 +187,7 @@ class Receiver:
         self._last_arrival = time.monotonic()
         self._session = {"client_id": self._client_id, "filters": list(self._options.filters), "seen": now}
         self._save(force=True)
-        if greeting.session_present:
-            text = Bilingual(
-                "연결됐어요. 끊긴 동안 브로커가 쌓아 둔 메시지를 받고 있어요.",
-                "Connected; the broker is sending what it kept meanwhile.",
-            )
-        else:
-            text = Bilingual("연결됐어요.", "Connected.")
-        self._sink.state("connected", text)
+        self._resumed = greeting.session_present
 
     # --- receiving
 
@@ -190,6 +196,7 @@ class Receiver:
         assert link is not None
         while not self._stop.is_set() and hand.fault is None:
             room = hand.bytes < options.buffer_bytes and hand.messages < 2 * options.receive_maximum
+            link.enough = False
             alive = link.spin(0.2, wake=hand.wake, read=room)
             self._held = self._now() - int((time.monotonic() - link.heard) * 1_000_000)
             if self._batch:
@@ -215,6 +222,9 @@ class Receiver:
             return
         packet = message.mid if message.qos else 0
         payload = bytes(message.payload)
+        self._batch_bytes += len(payload) + len(topic)
+        if self._link is not None and self._hand.bytes + self._batch_bytes >= self._options.buffer_bytes:
+            self._link.enough = True
         self._batch.append(Message(topic, payload, now, message.dup, message.retain, packet))
         if self._sequence is not None:
             skipped = self._sequence.met(topic, payload, now, again=message.dup)
@@ -223,7 +233,7 @@ class Receiver:
                 self._note("sequence_jump", skipped.since, now, skipped.count, note, (topic,))
 
     def _pass_on(self) -> None:
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
         self._arrived += len(batch)
         self._last_arrival = time.monotonic()
         self._hand.put(self._epoch, batch, self._sequence.state() if self._sequence is not None else None)
@@ -265,6 +275,16 @@ class Receiver:
                     f"The broker grants QoS 0 only, so nothing is sent again after a break: {', '.join(lower)}",
                 ),
             )
+        elif self._resumed:
+            self._sink.state(
+                "connected",
+                Bilingual(
+                    "연결됐어요. 끊긴 동안 브로커가 쌓아 둔 메시지를 받고 있어요.",
+                    "Connected; the broker is sending what it kept meanwhile.",
+                ),
+            )
+        else:
+            self._sink.state("connected", Bilingual("연결됐어요.", "Connected."))
 
     # --- what was not got
 
@@ -284,9 +304,10 @@ class Receiver:
     def _look_after(self) -> None:
         """Say that a gap was filled once the broker has sent what it kept, and save positions now and then."""
         now = time.monotonic()
-        settled = now - self._last_arrival > 1.0 and (self._broker.fresh or now - self._connected > _SETTLED)
+        told = self._broker.told_at is not None and self._now() - self._broker.told_at > _ALL_TOLD
+        settled = now - self._last_arrival > 1.0 and (told or now - self._connected > _SETTLED)
         if self._filling is not None and settled:
-            whole = self._broker.fresh and not self._overflowed and not self._broker.restarted
+            whole = told and not self._overflowed and not self._broker.restarted
             self._sink.gap_filled(self._filling, self._arrived, whole=whole)
             self._filling = None
         self._save()
@@ -304,9 +325,9 @@ class Receiver:
             self._save(force=True)
             link.close()
             return
-        self._batch = []
+        self._batch, self._batch_bytes = [], 0
         why = link.lost or "closed"
-        taken_over = link.lost_code == _TAKEN_OVER
+        taken_over = link.lost_code == _TAKEN_OVER or self._short >= _FLAPPING
         link.abort()
         if self._filling is not None:
             self._sink.gap_filled(self._filling, self._arrived, whole=False)
@@ -317,11 +338,11 @@ class Receiver:
         )
         if taken_over:
             text = Bilingual(
-                "다른 곳에서 같은 client_id로 접속해 이 연결이 끊겼어요. 한쪽의 client_id를 바꿔 주세요.",
-                "Another client came in with the same client_id and cut this one off. Change the client_id of one of them.",
+                "브로커가 이 연결을 받자마자 끊어요. 다른 곳에서 같은 client_id를 쓰는 것 같아요. 한쪽의 client_id를 바꿔 주세요.",
+                "The broker lets this connection in and cuts it off: another client seems to use the same client_id. Change one of them.",
             )
         self._sink.state("failed" if taken_over else "disconnected", text)
-        if taken_over:
+        if link.lost_code == _TAKEN_OVER:
             # Two that cut each other off at once would do so for ever.
             self._stop.wait(_BACKOFF[1])
 

@@ -16,6 +16,8 @@ UPTIME: Final = "$SYS/broker/uptime"
 VERSION: Final = "$SYS/broker/version"
 SYSTEM_TOPICS: Final = (DROPPED, UPTIME, VERSION)
 """Mosquitto's own figures (mosquitto.conf(5), broker status); other brokers keep silent here, and then nothing is claimed."""
+_ROUNDING: Final = 3_000_000
+"""Two tellings of one start of a broker differ by less than this [us]."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,23 @@ class BrokerWatch:
         self.version: str | None = None
         self.restarted = False
         """Whether the broker was started again since the last `connected`."""
-        self.fresh = False
-        """Whether the broker told its figures anew since the last `connected`; what it had kept may be ten seconds old."""
+        self.told_at: int | None = None
+        """When the broker told its figures anew since the last `connected` [us since 1970]; what it had kept may be old."""
         self._held = 0
+        self._begun: int | None = None
         self._count: int | None = None
         self._seen = 0
         if saved is not None:
             try:
                 kept = json.loads(saved)
                 self._count, self._seen = int(kept["dropped"]), int(kept["seen"])
+                self._begun = int(kept["begun"]) if kept.get("begun") is not None else None
             except (ValueError, KeyError, TypeError):
                 self._count = None
 
     def connected(self, held: int) -> None:
         """Begin to compare anew with a new connection; the one before it was alive until `held` [us since 1970]."""
-        self.fresh = self.restarted = False
-        self._held = held
+        self.told_at, self.restarted, self._held = None, False, held
 
     def told(self, topic: str, payload: bytes, now: int, *, retained: bool = False) -> Dropped | None:
         """Take one of the broker's figures; returns what was lost since the last look.
@@ -74,8 +77,9 @@ class BrokerWatch:
         if not number.isdecimal():
             return None
         if topic == UPTIME:
-            self.restarted = self.restarted or now - int(number) * 1_000_000 > self._held
-            self.fresh = self.fresh or not retained
+            if not retained:
+                self._started(now - int(number) * 1_000_000)
+                self.told_at = now
             return None
         if topic != DROPPED:
             return None
@@ -89,9 +93,17 @@ class BrokerWatch:
             before = 0
         return Dropped(count - before, since) if count > before else None
 
+    def _started(self, begun: int) -> None:
+        """Take the broker's own start, known to the second; without an earlier one, it counts against the last connection."""
+        before, self._begun = self._begun, begun
+        if before is not None:
+            self.restarted = self.restarted or begun - before > _ROUNDING
+        else:
+            self.restarted = self.restarted or begun > self._held
+
     def state(self) -> str | None:
         """Return what has to be kept for the next start, None while nothing is known."""
-        return None if self._count is None else json.dumps({"dropped": self._count, "seen": self._seen})
+        return None if self._count is None else json.dumps({"dropped": self._count, "seen": self._seen, "begun": self._begun})
 
 
 @dataclass(frozen=True)
