@@ -1,11 +1,18 @@
-"""``madang demo``: the built-in line, or a person's own files, from raw exports to a verdict on the screen."""
+"""``madang demo``: the built-in line, from raw exports and a living plant to a verdict on the screen; or a person's own files."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
+import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from madang.cli._demo_live import DemoLine
 from madang.cli._face import Face
 from madang.cli._study import show_verdict
 from madang.errors import Json
@@ -14,10 +21,14 @@ from madang.plant import Bilingual
 from madang.workspace import Workspace
 
 _PACK = "cathode_firing"
+_BUDGET = 30.0
+"""Seconds that the study may spend on learning."""
 
 
 def run_demo(face: Face, paths: Sequence[Path], *, target: str | None, seed: int, headless: bool) -> None:
-    """Generate (or take) the files, read them, study them, say the verdict, and open the console on it.
+    """Generate (or take) the files, read them, study them, say the verdict, and open the console.
+
+    The built-in line lives meanwhile: a plant runs in a process of its own, connections bring its readings into the lake.
 
     Args:
         face: The run to speak through.
@@ -28,27 +39,87 @@ def run_demo(face: Face, paths: Sequence[Path], *, target: str | None, seed: int
     """
     with Workspace.open(face.workspace) as workspace:
         if paths:
-            given: Sequence[Path] = paths
             face.say(Bilingual("주신 파일로 시작할게요.", "Starting with your files."))
+            _own_files(
+                face, workspace, paths, StudyRequest(target=target, seed=seed, name="demo", budget_seconds=_BUDGET), headless
+            )
         else:
-            folder = workspace.root / "demo" / f"{_PACK}-{seed}"
-            target = target or _make_plant(face, folder, seed)
-            given = [folder / "exports"]
-        request = StudyRequest(target=target, seed=seed, name="demo", budget_seconds=30.0)
-        study = workspace.study(given, request, progress=face.progress)
-        document = study.document()
-        face.document("study/1", document)
-        show_verdict(face, document)
-        if headless:
-            return
-        from madang.api import serve
+            _built_in_line(face, workspace, target, seed, headless)
 
-        serve(
-            workspace,
-            open_browser=True,
-            path=f"/studies/{document['name']}?lang={face.language}",
-            say=lambda url: face.say(Bilingual(f"콘솔: {url}  (멈추려면 Ctrl+C)", f"Console: {url}  (Ctrl+C stops it)")),
-        )
+
+def _own_files(face: Face, workspace: Workspace, paths: Sequence[Path], request: StudyRequest, headless: bool) -> None:
+    study = workspace.study(paths, request, progress=face.progress)
+    document = study.document()
+    face.document("study/1", document)
+    show_verdict(face, document)
+    if not headless:
+        _open_console(face, workspace, f"/studies/{document['name']}")
+
+
+def _built_in_line(face: Face, workspace: Workspace, target: str | None, seed: int, headless: bool) -> None:
+    line = DemoLine(face, workspace, seed)
+    try:
+        folder = workspace.root / "demo" / f"{_PACK}-{seed}"
+        target = target or _make_plant(face, folder, seed)
+        study = _StudyChild(face, workspace, folder / "exports", target, seed)
+        line.connect()
+        if headless:
+            document = study.wait()
+            live = line.finish()
+            if document is not None:
+                face.document("study/1", {**document, "live": live})
+            return
+        threading.Thread(target=study.wait, daemon=True).start()
+        _open_console(face, workspace, "/")
+        study.stop()
+    finally:
+        line.stop()
+
+
+class _StudyChild:
+    """The study of the exports in a process of its own, so that readings and pages do not wait for it."""
+
+    def __init__(self, face: Face, workspace: Workspace, exports: Path, target: str, seed: int) -> None:
+        self._face = face
+        self._folder = tempfile.TemporaryDirectory(prefix="madang-demo-")
+        self._report = Path(self._folder.name) / "study.json"
+        command = [
+            sys.executable, "-m", "madang", "--workspace", str(workspace.root), "--lang", face.language, "study", str(exports),
+            "--target", target, "--seed", str(seed), "--save", "demo", "--budget", f"{_BUDGET:g}s", "--json", str(self._report),
+            *(["--quiet"] if face.quiet else []),
+        ]  # fmt: skip
+        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (our own interpreter, no shell)
+
+    def wait(self) -> dict[str, Any] | None:
+        """Wait for the study; returns its document, None when there is none. A failure becomes this command's own."""
+        code = self._child.wait()
+        document: dict[str, Any] | None = None
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads(self._report.read_text(encoding="utf-8"))
+        if code:
+            self._face.exit_code = code
+            if document is not None:
+                self._face.document(str(document.get("schema", "error/1")), document)
+            document = None
+        self._folder.cleanup()
+        return document
+
+    def stop(self) -> None:
+        """End the study if it still runs."""
+        if self._child.poll() is None:
+            self._child.terminate()
+            self._child.wait()
+
+
+def _open_console(face: Face, workspace: Workspace, path: str) -> None:
+    from madang.api import serve
+
+    serve(
+        workspace,
+        open_browser=True,
+        path=f"{path}?lang={face.language}",
+        say=lambda url: face.say(Bilingual(f"콘솔: {url}  (멈추려면 Ctrl+C)", f"Console: {url}  (Ctrl+C stops it)")),
+    )
 
 
 def _make_plant(face: Face, folder: Path, seed: int) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from madang.factory.twin._emit import ColumnTruth, Emitted, EmittedTruth, Outcome, Style, Trouble, emit
 from madang.factory.twin._exports import ExportTruth, truth_document, write_exports
 from madang.factory.twin._kiln import CAUSES, CauseCode, KilnRun, KilnTruth, PlantedCause, Tag, simulate_kiln
-from madang.factory.twin._live_count import Account, Kept, account_for
+from madang.factory.twin._live_count import Account, Kept, account_for, kept_samples
 from madang.factory.twin._live_points import LivePoint, live_points
 from madang.factory.twin._live_run import LiveRun, LiveSettings, sent_path
 from madang.factory.twin._live_troubles import TROUBLE_KINDS, LiveTrouble, read_troubles
@@ -53,6 +53,7 @@ __all__ = [
     "Trouble",
     "account_for",
     "emit",
+    "kept_samples",
     "live_points",
     "load_pack",
     "lower_bound",

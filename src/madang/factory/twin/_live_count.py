@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from madang.connect import Gap
 from madang.errors import Json
+from madang.library import Library
 
 Times: TypeAlias = NDArray[np.int64]
 
@@ -52,6 +53,26 @@ class Account:
             "expected": self.expected, "kept": self.kept, "in_gaps": self.in_gaps, "lost": self.lost, "doubled": self.doubled,
             "invented": self.invented, "gap_causes": dict(self.causes), "lost_names": list(self.lost_names),
         }  # fmt: skip
+
+
+def kept_samples(library: Library, dataset: str, since: datetime, *, reader: str, purpose: str) -> dict[str, Kept]:
+    """Return what a library holds of every tag of a signals dataset from an instant on.
+
+    Args:
+        library: The library.
+        dataset: A dataset of signals.
+        since: Source times from here on.
+        reader: Who reads.
+        purpose: What for.
+    """
+    found = {}
+    for point in library.points(dataset):
+        samples = library.range(dataset, point.point, since, None, reader=reader, purpose=purpose)
+        if len(samples):
+            value = [None if np.isnan(x) else float(x) for x in samples.value]
+            text = [None] * len(samples) if samples.text is None else samples.text.to_pylist()
+            found[point.tag] = Kept(np.asarray(samples.time), value, text, np.asarray(samples.quality).astype(np.int64))
+    return found
 
 
 def account_for(
