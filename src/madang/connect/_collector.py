@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from madang.connect._blocks import Block, Message, Reject, Rows, Tag
@@ -21,6 +23,11 @@ from madang.plant import Bilingual, Interval
 
 _PATIENCE: Final = (1.0, 60.0)
 """Shortest and longest wait before a source that failed is started again [s]."""
+_MARGIN: Final = timedelta(seconds=2)
+"""History is asked for from a little earlier: a value is received after its own time."""
+_LAST_FILL: Final = 10.0
+"""How long stopping waits for history that is being fetched [s]."""
+_LOG: Final = logging.getLogger("madang.connect")
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,12 @@ class Collector:
         if len(fresh) < len(messages):
             self._count("duplicates", len(messages) - len(fresh))
         self._alive(messages[0].received)
-        self._spool.append_messages(fresh, self._when_durable(len(fresh), done))
+        try:
+            self._spool.append_messages(fresh, self._when_durable(len(fresh), done))
+        except Exception:
+            self._window.take_back(fresh)
+            self._count("received", -len(messages))
+            raise
 
     def put_rows(self, rows: Rows, done: Done | None = None) -> None:
         """Take records of a table."""
@@ -121,7 +133,8 @@ class Collector:
     def gap_opened(self, cause: GapCause, since: datetime, *, tags: Sequence[str] | None = None, note: str = "") -> str:
         """Note that nothing is got from an instant on; returns the gap's id."""
         gap = self._ledger.open(cause, since, tags=tags, note=note)
-        self._inherited = [g for g in self._inherited if g.id != gap]
+        with self._lock:
+            self._inherited = [g for g in self._inherited if g.id != gap]
         return gap
 
     def gap_closed(self, gap: str, until: datetime, *, samples: int | None = None) -> None:
@@ -136,6 +149,8 @@ class Collector:
         """Say how the connection is."""
         with self._lock:
             self._state, self._text = state, text
+        if state == "connected" and "rows" in self._source.description.capabilities:
+            self._alive(_micros(self._clock()), kept_by_peer=True)
 
     def cursor(self, name: str) -> str | None:
         """Return a saved position."""
@@ -152,8 +167,9 @@ class Collector:
             MadangError: What the source says that trying again cannot help; the state is ``failed``.
         """
         if self._newest is not None:
-            self._stopped = self._ledger.open("collector_stopped", self._newest, note="")
-            self._inherited = [g for g in self._inherited if g.id != self._stopped]
+            stopped = self._ledger.open("collector_stopped", self._newest)
+            self._inherited = [g for g in self._inherited if g.id != stopped]
+            self._stopped = stopped
         wait, longest = _PATIENCE
         try:
             while not stop.is_set():
@@ -162,30 +178,39 @@ class Collector:
                     self._source.subscribe(self, stop)
                     break
                 except MadangError as error:
+                    if error.code == "spool_closed":
+                        break
                     self.state("failed", Bilingual(error.ko, error.en))
                     raise
                 except Exception as error:  # an adapter's fault must not end the collection
-                    name = type(error).__name__
-                    self.gap_opened("disconnected", self._newest or self._clock(), note=name)
-                    self.state(
-                        "disconnected",
-                        Bilingual(f"내부 오류로 다시 시작해요 ({name}).", f"Starts again after a fault ({name})."),
-                    )
+                    self._broke_down(error)
                     stop.wait(wait)
                     wait = min(longest, wait * 2)
         finally:
             for helper in self._helpers:
-                helper.join()
+                helper.join(_LAST_FILL)
             if self._newest is not None:
                 self._ledger.open("collector_stopped", self._newest)
             if self._state != "failed":
                 self.state("stopped")
+
+    def _broke_down(self, error: Exception) -> None:
+        name = type(error).__name__
+        place = traceback.extract_tb(error.__traceback__)[-1]  # the text of an error may hold an address with its password
+        _LOG.error("%s broke down and is started again: %s in %s:%s", self._ledger.connection, name, place.name, place.lineno)
+        gap = self._ledger.open("disconnected", self._newest or self._clock(), note=name)
+        with self._lock:
+            self._inherited.append(self._ledger.get(gap))
+        self.state("disconnected", Bilingual(f"내부 오류로 다시 시작해요 ({name}).", f"Starts again after a fault ({name})."))
 
     def status(self) -> CollectorStatus:
         """Return how the connection is now."""
         gaps = self._ledger.gaps()
         with self._lock:
             counts, state, text, newest = dict(self._counts), self._state, self._text, self._newest
+        if state == "connected" and self._spool.trouble is not None:
+            state = "degraded"
+            text = Bilingual("디스크에 쓸 수 없어서 기다리고 있어요.", "Waits because nothing can be written to the disk.")
         return CollectorStatus(
             state=state,
             text=text,
@@ -211,35 +236,45 @@ class Collector:
 
         return call
 
-    def _alive(self, received: int) -> None:
-        """Close what began before this collector: something live has come."""
+    def _alive(self, received: int, *, kept_by_peer: bool = False) -> None:
+        """Close what began before: something live has come, or the peer keeps what was missed and is being read on."""
         now = datetime.fromtimestamp(received / 1e6, UTC)
-        self._newest = now
+        if not kept_by_peer:
+            self._newest = now
         if self._stopped is None and not self._inherited:
             return
         with self._lock:
             stopped, self._stopped = self._stopped, None
-            inherited, self._inherited = self._inherited, []
-        for gap in inherited:
-            if gap.tags is None:
-                self._ledger.close(gap.id, now)
-        if stopped is not None:
-            self._ledger.close(stopped, now)
-            self._fill(self._ledger.get(stopped))
+            over = [g.id for g in self._inherited if g.tags is None]
+            self._inherited = []
+        over += [stopped] if stopped is not None else []
+        for gap in over:
+            self._ledger.close(gap, now)
+            if kept_by_peer:
+                self._ledger.fill(gap, 0, whole=True)
+        if over and not kept_by_peer:
+            self._fill([self._ledger.get(gap) for gap in over])
 
-    def _fill(self, gap: Gap) -> None:
-        """Fetch what the peer kept while this collector did not run."""
-        if "backfill" not in self._source.description.capabilities or gap.until is None or gap.until <= gap.since:
+    def _fill(self, gaps: Sequence[Gap]) -> None:
+        """Fetch what the peer kept while nothing came."""
+        since, until = min(g.since for g in gaps), max(g.until or g.since for g in gaps)
+        if "backfill" not in self._source.description.capabilities or until <= since:
             return
-        interval = Interval(gap.since, gap.until)
+        interval = Interval(since - _MARGIN, until)
 
         def fetch() -> None:
             try:
                 came = self._source.backfill(self._tags, interval, self)
-            except Exception:  # the gap stays unfilled in the ledger, and can be asked for again
+            except Exception as error:  # the gap stays unfilled in the ledger, and can be asked for again
+                _LOG.warning("history of %s could not be fetched: %s", self._ledger.connection, type(error).__name__)
                 return
-            self._ledger.fill(gap.id, came, whole=True)
+            for gap in gaps:
+                self._ledger.fill(gap.id, came if gap is gaps[-1] else 0, whole=came > 0)
 
         helper = threading.Thread(target=fetch, name="backfill", daemon=True)
         self._helpers.append(helper)
         helper.start()
+
+
+def _micros(instant: datetime) -> int:
+    return int(instant.timestamp() * 1_000_000)

@@ -112,7 +112,8 @@ class Ledger:
         note: str = "",
         key: str = "",
     ) -> str:
-        """Note a gap that begins; the same cause and tags, still open, or the same key, is noted once.
+        """Note a gap that begins; the same cause and tags, still open, or the same key, is noted once, from the
+        earliest instant told.
 
         Returns:
             The gap's id.
@@ -123,6 +124,8 @@ class Ledger:
                 return self._keys[key]
             for gap in self._gaps.values():
                 if not key and gap.until is None and gap.cause == cause and gap.tags == named:
+                    if since < gap.since:
+                        self._put(replace(gap, since=since))
                     return gap.id
             fresh = Gap(
                 id=f"{self.connection}-{len(self._gaps) + 1:06d}",

@@ -72,6 +72,8 @@ class ConnectionSettings:
 class TestStep:
     """One step of a connection test."""
 
+    __test__ = False  # its name does not make it a test for pytest
+
     name: TestName
     state: Literal["ok", "failed", "skipped", "ask"]
     """``ask``: a person has to decide, such as whether to trust a certificate."""

@@ -50,11 +50,18 @@ class RecentMessages:
             kept.append(message)
         return kept
 
+    def take_back(self, messages: Sequence[Message]) -> None:
+        """Forget messages that were remembered and could not be kept after all."""
+        for message in messages:
+            key = self._key(message)
+            self._order.remove(key)
+            self._forget(key)
+
     def _forget(self, key: int) -> None:
         if self._known[key] > 1:
             self._known[key] -= 1
         else:
-            del self._known[key]
+            self._known.pop(key, None)
 
     def _key(self, message: Message) -> int:
         return (
