@@ -73,6 +73,22 @@ def test_a_tag_that_appears_later_is_taken_up_and_its_gap_ends(workshop: PlantSe
         sink.wait(lambda: 3.0 in sink.values("ns=2;s=f3") and sink.of("bad_tag")[0].until is not None)
 
 
+def test_a_renamed_tag_is_a_gap_of_the_old_name_and_is_found_under_the_new_one(
+    workshop: PlantServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_live, "_LOOK_SOON_S", 0.1)
+    line = workshop.folder("renaming")
+    workshop.add("r1", 1.0, under=line)
+    sink = KeepingSink()
+    with Subscribed(make(quick(workshop.url, root=line.nodeid.to_string())), sink):
+        sink.wait(lambda: sink.values("ns=2;s=r1") == [1.0])
+        workshop.add("r2", 2.0, under=line)
+        workshop.set("r1", None, ua.VariantType.Null, status=BAD_NODE_UNKNOWN)
+        sink.wait(lambda: 2.0 in sink.values("ns=2;s=r2"))
+
+    assert [(gap.tags, gap.until) for gap in sink.of("bad_tag")] == [(("ns=2;s=r1",), None)]
+
+
 def test_a_cut_is_a_gap_marks_every_tag_and_an_unchanged_value_comes_back(workshop: PlantServer, cable: Cable) -> None:
     workshop.add("f4", 4.0)
     workshop.set("f4", 4.0, at=datetime.now(UTC) - timedelta(minutes=5))
@@ -179,19 +195,6 @@ def test_values_that_the_servers_queue_threw_away_are_a_gap_of_their_tags(worksh
     assert gap.tags == ("ns=2;s=f9",)
     assert gap.until == sink.samples("ns=2;s=f9")[-1][0]
     assert sink.samples("ns=2;s=f9")[-1][2] == 0x480
-
-
-def test_a_burst_larger_than_the_queue_is_reported_by_the_server_and_recorded(workshop: PlantServer) -> None:
-    workshop.add("f10", 0.0)
-    sink = KeepingSink()
-    with Subscribed(make(quick(workshop.url, "f10", publish="300", sampling="300", queue="2")), sink):
-        sink.wait(lambda: sink.values("ns=2;s=f10") == [0.0])
-        for number in range(1, 30):
-            workshop.set("f10", float(number))
-        sink.wait(lambda: 29.0 in sink.values("ns=2;s=f10"))
-
-    assert len(sink.values("ns=2;s=f10")) < 30
-    assert sink.of("server_overflow")
 
 
 def test_strange_times_cost_only_the_values_that_have_them(workshop: PlantServer) -> None:

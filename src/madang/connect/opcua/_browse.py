@@ -14,6 +14,8 @@ from madang.connect.opcua._units import unece_code, unit_text
 from madang.plant import Bilingual
 
 _OBJECT, _VARIABLE = 1, 2
+_HAS_PROPERTY: Final = ua.NodeId(ua.ObjectIds.HasProperty)
+_PROPERTY_TYPE: Final = ua.NodeId(ua.ObjectIds.PropertyType)
 _BUILT_IN: Final[dict[int, DataType]] = {
     1: "boolean",
     **dict.fromkeys(range(2, 10), "integer"),
@@ -115,7 +117,7 @@ async def find(link: Link, start: ua.NodeId, *, path: str = "", depth: int, limi
             for (_, parent), references in zip(part, await _children(link, [node for node, _ in part]), strict=True):
                 for reference in references:
                     node = _local(reference.NodeId)
-                    if node is None or node in seen or node.NamespaceIndex == 0:
+                    if node is None or node in seen or node.NamespaceIndex == 0 or _is_property(reference):
                         continue
                     seen.add(node)
                     label = str(reference.DisplayName.Text or reference.BrowseName.Name or "")
@@ -338,6 +340,11 @@ async def _children(
                 further[row] = result.ContinuationPoint
         points = further
     return references
+
+
+def _is_property(reference: ua.ReferenceDescription) -> bool:
+    """Whether it leads to something said about a variable (its range, its unit), which is no variable of the plant."""
+    return bool(reference.ReferenceTypeId == _HAS_PROPERTY or _local(reference.TypeDefinition) == _PROPERTY_TYPE)
 
 
 def _local(node: ua.ExpandedNodeId) -> ua.NodeId | None:

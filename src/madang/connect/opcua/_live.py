@@ -39,6 +39,11 @@ FLUSH_S: Final = 0.08
 FLUSH_ROWS: Final = 20_000
 _CLOCK_S: Final = 30.0
 _RETRY_REFUSED_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 180.0
+"""How often the server is browsed again for new tags, where all are followed [s]."""
+_LOOK_SOON_S: Final = 1.0
+"""The same after a tag vanished; it may have been renamed [s]."""
+_GONE: Final = (ua.StatusCodes.BadNodeIdUnknown, ua.StatusCodes.BadNodeIdInvalid)
 _OVERFLOW_QUIET_S: Final = 5.0
 _TRUST_LOOK_S: Final = 2.0
 _FINAL_S: Final = 60.0
@@ -124,6 +129,7 @@ class Live:
         self._paused: Opening | None = None
         self._pause_wanted = False
         self._ever = False
+        self._vanished = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._state: tuple[ConnectionState, Bilingual | None] | None = None
         self.server_clock = ServerClock()
@@ -279,7 +285,7 @@ class Live:
         """Watch over the connection until it ends or has to stop."""
         link, publisher = self.link, self._publisher
         assert link is not None and publisher is not None
-        clock_at = retry_at = time.monotonic()
+        clock_at = retry_at = look_at = time.monotonic()
         while not self._stop.is_set() and self._why is None:
             self._wake.clear()
             with contextlib.suppress(asyncio.TimeoutError):
@@ -298,6 +304,9 @@ class Live:
             if now - retry_at > _RETRY_REFUSED_S:
                 retry_at = now
                 await self._retry_refused(link)
+            if now - look_at > _LOOK_AGAIN_S or (self._vanished and now - look_at > _LOOK_SOON_S):
+                look_at = now
+                await self._look_again(link, publisher)
             self._quiet_overflows(now)
         if self._why is not None:
             raise self._why
@@ -338,6 +347,7 @@ class Live:
             held = {self.items.all[handle].tag.name for handle in np.unique(turned.columns.handles).tolist()}
             for name in (held & set(self._set_aside)) - set(turned.set_aside):
                 self._set_aside.pop(name).close(self._now())
+        self._note_vanished(turned)
         self._overflow_count += len(turned.overflowed)
         fresh: dict[int, tuple[int, int]] = {}
         for handle, last, first in turned.overflowed:
@@ -355,6 +365,40 @@ class Live:
             opening = Opening(self._outlet, "server_overflow", since, tags=tags, note="the server's queue overflowed")
             group = _Overflow(opening, max(first for _, first in fresh.values()), time.monotonic())
             self._overflows.update(dict.fromkeys(fresh, group))
+
+    def _note_vanished(self, turned: Turned) -> None:
+        """A tag whose node the server does not know any more is a gap, until it gives a value again."""
+        columns = turned.columns
+        if columns is None:
+            return
+        gone = np.isin(columns.quality, _GONE)
+        if not gone.any() and not self._refused_gaps:
+            return
+        for handle, missing, at in zip(columns.handles.tolist(), gone.tolist(), columns.time.tolist(), strict=True):
+            name = self.items.all[handle].tag.name
+            if missing and name not in self._refused_gaps:
+                self._vanished = True
+                self._refused_gaps[name] = Opening(self._outlet, "bad_tag", at, tags=[name], note="BadNodeIdUnknown")
+            elif not missing and name in self._refused_gaps:
+                self._refused_gaps.pop(name).close(at)
+
+    async def _look_again(self, link: Link, publisher: Publisher) -> None:
+        """Browse again where all tags are followed, and follow those that are new; a renamed one is such a one."""
+        self._vanished = False
+        if self._wanted or self.namespaces is None:
+            return
+        names = self.namespaces
+        found, _ = await find(link, names.node(self.options.root), depth=self.options.depth, limit=self.options.limit)
+        known = {item.node for item in self.items.all}
+        new = [one for one in found if one.node.to_string() not in known]
+        if not new:
+            return
+        described = [one for one in await describe(link, names, new) if one.supported]
+        added = self.items.add((one.tag, one.node.to_string(), one.known, one.history) for one in described)
+        if added:
+            self._outlet.tell_tags()
+            await subscribe(link, publisher, added, self._granted)
+            publisher.start(len(self._granted.subscriptions))
 
     def _quiet_overflows(self, now: float, *, all_of_them: bool = False) -> None:
         """Close gaps of overflows that did not come again for a while."""
@@ -406,6 +450,8 @@ class Live:
             message = await link.session.republish(subscription, number)
         except _LOST:
             return None
+        if message.SequenceNumber != number or not message.NotificationData:
+            return None  # some servers answer with an empty message instead of BadMessageNotAvailable
         return [
             as_row(item.ClientHandle, item.Value)
             for data in message.NotificationData or []

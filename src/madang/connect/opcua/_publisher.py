@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asyncua import ua
@@ -29,6 +30,8 @@ class Followed:
     """What is known of one subscription's sequence numbers (OPC 10000-4, 5.14.1.1: from 1, no zero after the wrap)."""
 
     expected: int = 1
+    taken: deque[int] = field(default_factory=lambda: deque(maxlen=_MOST_MISSING))
+    """Numbers of the newest notifications that were taken."""
     last_published: int = 0
     """The server's time of its newest answer [us since 1970]."""
 
@@ -147,9 +150,10 @@ class Publisher:
         if followed is None:
             return False
         ahead = (publication.sequence - followed.expected) & 0xFFFFFFFF
-        if ahead >= 0x80000000:  # an earlier one, again
+        earlier = ahead >= 0x80000000
+        if earlier and (publication.keep_alive or publication.sequence in followed.taken):
             return publication.ended is not None
-        if ahead:
+        if ahead and not earlier:
             self._missing(
                 Missing(
                     publication.subscription,
@@ -163,6 +167,7 @@ class Publisher:
         if publication.keep_alive:
             followed.expected = publication.sequence
             return True
+        followed.taken.append(publication.sequence)
         followed.expected = (publication.sequence % 0xFFFFFFFF) + 1
         self._acknowledge.append(
             ua.SubscriptionAcknowledgement(SubscriptionId=publication.subscription, SequenceNumber=publication.sequence)

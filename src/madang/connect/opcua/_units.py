@@ -90,6 +90,6 @@ def unece_code(unit_id: int) -> str:
 def unit_text(information: ua.EUInformation) -> str | None:
     """Return a unit as the server displays it, else by its UNECE code; None where it says neither."""
     shown = str(information.DisplayName.Text or "").strip() if information.DisplayName is not None else ""
-    unece = "unece" in str(information.NamespaceUri or "").casefold()
-    code = unece_code(int(information.UnitId or 0)) if unece else ""
+    table = str(information.NamespaceUri or "").casefold()
+    code = unece_code(int(information.UnitId or 0)) if not table or "cefact" in table or "unece" in table else ""
     return shown or _SPELLINGS.get(code) or code or None
