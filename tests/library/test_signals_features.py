@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from madang.connect import Tag
-from madang.library._kernels import Feature, downsample
+from madang.library._kernels import Feature, bucketed, downsample
 from madang.library._signals._features import PARTS_SCHEMA, FileTask, features_of, put_together, tasks, window_parts
 from madang.library._signals._index import FileIndex, SignalFile, Snapshot
 from madang.library._signals._scales import Scale
+from madang.library._signals._sketch import read_sketch, write_sketch
 from madang.library._signals._slices import as_stored, read_samples
 from madang.library._signals._trend import trend_of
 from tests.library.signal_files import Run, SignalsOnDisk, written
@@ -189,3 +190,41 @@ def test_noise_on_a_level_far_from_the_first_count_keeps_its_spread(tmp_path: Pa
     got = features_of(FileIndex(plant.folder).snapshot(), {1: as_stored}, np.array([1]), np.array([2000]), ("n", "mean", "std"))
     assert got["mean"][0, 0] == 1e9 + 0.5
     assert got["std"][0, 0] == pytest.approx(np.std(values[1:], ddof=1), rel=1e-12)
+
+
+@pytest.mark.parametrize("buckets", [3, 7, 40, 400])
+def test_a_trend_from_sketches_has_the_extremes_of_the_samples(tmp_path: Path, buckets: int) -> None:
+    rng = np.random.default_rng(3)
+    files = []
+    for part in range(3):
+        time = (np.arange(40_000) + 40_000 * part) * 500_000 + rng.integers(0, 400, 40_000) * 1000
+        time[20_000:] += 90_000_000_000 if part == 2 else 0
+        quality = np.where(rng.random(40_000) < 0.001, BAD, 0)
+        runs = [Run(1, time, np.round(rng.normal(700, 5, 40_000), 1), quality, Scale(divisor=10.0)), Run(2, [part], [1.0])]
+        for file in written(tmp_path, runs, 3):
+            assert write_sketch(tmp_path / file.path) == (file.rows > 1)
+            files.append(SignalFile.open(tmp_path / file.path, (part,)))
+    late = Run(1, [777_000_000, 30_000_000_000], [-5.0, 2000.0], 0, Scale(divisor=10.0))
+    files.append(SignalFile.open(tmp_path / written(tmp_path, [late])[0].path, (9,)))
+    snapshot = Snapshot.of(1, files)
+    start, end = 1_234_567, 140_000_000_000
+    got = trend_of(snapshot, 1, start, end, buckets)
+    samples = read_samples(snapshot, 1, start, end)
+    origin = start if got.width % 4_096_000_000 else start // got.width * got.width
+    edges = origin + got.width * np.arange(-(-(end - origin) // got.width) + 1)
+    want = bucketed(samples.time, samples.usable(), samples.quality, edges, got.width)
+    assert len(got.start) <= buckets + 1
+    for name in ("minimum", "maximum", "worst", "count", "first", "last", "first_time", "last_time", "broken"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(want, name), err_msg=name)
+
+
+def test_a_damaged_sketch_is_not_believed(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, [Run(1, np.arange(40_000) * 1_000_000, np.ones(40_000), 0, Scale())], 3)
+    opened = SignalFile.open(tmp_path / file.path)
+    assert write_sketch(opened.path)
+    place = opened.path.with_suffix(".sketch")
+    whole = place.read_bytes()
+    for damaged in (whole[:-8], b"", b"x" + whole[1:], whole[:20]):
+        place.write_bytes(damaged)
+        assert read_sketch(opened) is None
+        assert trend_of(Snapshot.of(1, [opened]), 1, 0, 40_000_000_000, 2).count.sum() == 40_000

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from madang.library._people import People
     from madang.library._signals._cards import LastValue, PointCard
     from madang.library._signals._intake import LiveIntake
+    from madang.library._signals._keeping import Keeping
     from madang.library._signals._reads import SignalReads
     from madang.library._signals._resample import How
     from madang.library._signals._rows_reads import RowsReads
@@ -762,10 +763,60 @@ class Library:
         """Gather a dataset's small files into large ones; every version keeps its rows in their order."""
         from madang.library._compact import compact
 
+        gathered = self._keeping.compact(dataset, self._now())
+        if gathered is not None:
+            return gathered
         with self._lock.held():
             done = compact(self._lake, self._state, dataset, self._now(), self._faults)
             self._describe_lake()
         return done
+
+    @property
+    def _keeping(self) -> Keeping:
+        from madang.library._signals._keeping import Keeping
+
+        return Keeping(self._lake, self._state, self._faults)
+
+    def resort(self, dataset: str | None = None, *, everything: bool = False) -> dict[str, Json]:
+        """Gather the small files of signals into large sorted ones, without stopping any reader or writer.
+
+        Args:
+            dataset: Name of a signals dataset; all when None.
+            everything: Gather all there is, not only what is due (sixteen commits, an hour or a day that is over).
+
+        Returns:
+            Per dataset ``files_before``, ``files_after``, ``samples``, ``bytes_before``, ``bytes_after``.
+
+        Raises:
+            InputError: There is no such signals dataset.
+        """
+        import dataclasses
+
+        done = self._keeping.resort(self._now(), dataset, everything=everything)
+        return {name: dataclasses.asdict(one) for name, one in done.items()}
+
+    def retain(
+        self, dataset: str | None = None, *, keep: timedelta = timedelta(days=7), dry_run: bool = True
+    ) -> builtins.list[Json]:
+        """Apply the rules of retention to signals, then remove files that no kept version needs.
+
+        Args:
+            dataset: Name of a signals dataset; all when None.
+            keep: For how long older versions can be read again.
+            dry_run: Only say what would happen.
+
+        Raises:
+            InputError: There is no such signals dataset.
+        """
+        return self._keeping.retain(self._now(), dataset, keep=keep, dry_run=dry_run)
+
+    def forecast(self, raw_tb_per_month: float = 30.0) -> dict[str, Json]:
+        """Return what raw samples (16 bytes each) will take in the lake, from the bytes per sample measured here.
+
+        Raises:
+            InputError: There is no sample to measure on.
+        """
+        return self._keeping.forecast(raw_tb_per_month)
 
     def live(self, *, threads: int = 2, interval: timedelta = timedelta(seconds=1)) -> LiveIntake:
         """Return what brings live connections' spools into the lake; close it before the library.

@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 THREADS = 2
 """Decoding threads of one read."""
-_WITHOUT_THREADS = 300_000
+WITHOUT_THREADS = 300_000
 """Rows below which a read is done in the caller's thread."""
 
 
@@ -94,7 +94,7 @@ def read_samples(
         to_unit: Converts each run from the unit that was the source's then.
     """
     runs = snapshot.runs(point, start, end)
-    if sum(r.end - r.row for r in runs) < _WITHOUT_THREADS or len(runs) == 1:
+    if sum(r.end - r.row for r in runs) < WITHOUT_THREADS or len(runs) == 1:
         pieces = [read_run(run, start, end, to_unit) for run in runs]
     else:
         with ThreadPoolExecutor(max_workers=THREADS) as pool:
