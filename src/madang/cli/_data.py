@@ -376,6 +376,41 @@ def run_compact(face: Face, dataset: str) -> None:
     )
 
 
+def run_forecast(face: Face, raw_tb: float) -> None:
+    """Forecast sizes."""
+    with Workspace.open(face.workspace) as workspace:
+        document: dict[str, Any] = workspace.library.forecast(raw_tb)
+    face.document("forecast/1", document)
+    each = document["sorted_bytes_per_sample"] or document["bytes_per_sample"]
+    face.say(
+        Bilingual(
+            f"값 {document['samples_measured']:,}개를 재니 하나에 {each:.3f}바이트예요 (원시 16바이트). 한 달 {raw_tb:g} TB"
+            f" (초당 {document['samples_per_second']:,.0f}개)는 {document['stored_tb_per_month']:.2f} TB가 돼요.",
+            f"{document['samples_measured']:,} samples take {each:.3f} bytes each (raw: 16). {raw_tb:g} TB a month"
+            f" ({document['samples_per_second']:,.0f} per second) become {document['stored_tb_per_month']:.2f} TB.",
+        )
+    )
+
+
+def run_retain(face: Face, dataset: str | None, keep_days: int, *, apply: bool) -> None:
+    """Apply the rules of retention."""
+    with Workspace.open(face.workspace) as workspace:
+        done = workspace.library.retain(dataset, keep=timedelta(days=keep_days), dry_run=not apply)
+    face.document("retain/1", {"applied": apply, "keep_days": keep_days, "datasets": done})
+    for one in done:
+        if not isinstance(one, dict):
+            continue
+        counts = [one[k] for k in ("thinned_files", "archived_files", "removed_files")]
+        face.say(
+            Bilingual(
+                f"{one['dataset']}: 솎을 파일 {counts[0]}, 보관소로 갈 파일 {counts[1]}, 지울 옛 파일 {counts[2]}",
+                f"{one['dataset']}: {counts[0]} files to thin, {counts[1]} to archive, {counts[2]} old ones to remove",
+            )
+        )
+    if not apply:
+        face.say(Bilingual("아무것도 바꾸지 않았어요. 적용하려면 --apply", "Nothing was changed. To do it: --apply"))
+
+
 def names(text: str | None) -> list[str] | None:
     """Split a list of names written with commas; None stays None."""
     if text is None:

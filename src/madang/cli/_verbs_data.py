@@ -267,3 +267,49 @@ def add(app: typer.Typer, face: Face) -> None:
 
         face.hand_out(json, quiet)
         run_compact(face, dataset)
+
+    @library.command(
+        help=t(
+            "지금 재어 본 바이트로, 다달이 오는 원시 데이터가 차지할 크기를 내다봐요",
+            "Forecast what a month of raw samples will take, from the bytes per sample measured here",
+        )
+    )
+    def forecast(
+        raw_tb: Annotated[
+            float,
+            typer.Option(
+                "--raw-tb", help=t("한 달 원시 데이터 [TB, 값 하나 16바이트]", "Raw samples a month [TB, 16 bytes each]")
+            ),
+        ] = 30.0,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_forecast
+
+        face.hand_out(json, quiet)
+        run_forecast(face, raw_tb)
+
+    @library.command(
+        help=t(
+            "보관 규칙을 신호에 적용해요. --apply 가 없으면 무엇이 바뀔지 말하기만 해요",
+            "Apply the rules of retention to signals; without --apply only say what would change",
+        )
+    )
+    def retain(
+        dataset: Annotated[
+            str | None, typer.Argument(help=t("신호 데이터셋 (없으면 모두)", "Signals dataset; all without it"))
+        ] = None,
+        keep_days: Annotated[
+            int,
+            typer.Option(
+                "--keep-days", min=0, help=t("옛 버전을 다시 읽을 수 있는 날수", "Days for which older versions stay readable")
+            ),
+        ] = 7,
+        apply: Annotated[bool, typer.Option("--apply", help=t("정말로 적용해요", "Really do it"))] = False,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_retain
+
+        face.hand_out(json, quiet)
+        run_retain(face, dataset, keep_days, apply=apply)

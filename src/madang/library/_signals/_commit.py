@@ -137,13 +137,13 @@ def add_action(file: NewFile, time_ms: int, *, data_change: bool = True) -> dict
     }
 
 
-def remove_action(path: str, size: int, time_ms: int) -> dict[str, Json]:
-    """The Delta action that withdraws a file whose samples stand elsewhere now."""
+def remove_action(path: str, size: int, time_ms: int, *, data_change: bool = False) -> dict[str, Json]:
+    """The Delta action that withdraws a file; without a change of data its samples stand elsewhere now."""
     return {
         "remove": {
             "path": path,
             "deletionTimestamp": time_ms,
-            "dataChange": False,
+            "dataChange": data_change,
             "extendedFileMetadata": True,
             "partitionValues": {},
             "size": size,

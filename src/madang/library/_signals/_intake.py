@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -16,7 +16,9 @@ from madang.library._commit import Faults
 from madang.library._lake import Lake
 from madang.library._signals._commit import AlreadyTaken
 from madang.library._signals._dataset import Counted, Sealed, SignalsWriter
+from madang.library._signals._keeping import Keeping
 from madang.library._signals._quarantine import Rejected
+from madang.library._signals._resort import Resorted
 from madang.library._signals._rows import RowsWriter, SealedRows, table_dataset
 from madang.library._signals._samples import samples_of
 from madang.library._signals._scales import Int32Array
@@ -29,6 +31,8 @@ _PULL: Final = 16 << 20
 """Bytes of frames that are read from a spool at once."""
 _HOLD: Final = 2_000_000
 """Samples that are held before they are committed, whatever the interval."""
+_GATHER_EVERY: Final = timedelta(seconds=10)
+"""How often it is looked for files to re-sort."""
 _HOLD_BYTES: Final = 128 << 20
 EARLIEST: Final = -2_208_988_800_000_000
 """1900-01-01 [us since 1970]: earlier times of a source are a broken clock."""
@@ -150,6 +154,10 @@ class LiveIntake:
         self._datasets: dict[str, SignalsWriter] = {}
         self._tables: dict[str, RowsWriter] = {}
         self._last_commit: datetime | None = None
+        self._keeping = Keeping(lake, state, faults)
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="re-sort") if threads > 1 else None
+        self._gathering: Future[dict[str, Resorted]] | None = None
+        self._last_gather = datetime.min.replace(tzinfo=UTC)
         self._held_bytes = 0
 
     def attach(
@@ -206,14 +214,16 @@ class LiveIntake:
         if due:
             self._last_commit = now
             self._describe(now)
+            self._gather(now)
         return LiveReport(self._reports(), committed, self._waiting())
 
     def close(self) -> None:
         """Let go; what is not committed stays in the spools."""
         for writer in self._datasets.values():
             writer.close()
-        if self._committer is not None:
-            self._committer.shutdown()
+        for pool in (self._committer, self._keeper):
+            if pool is not None:
+                pool.shutdown()
 
     def _waiting(self) -> int:
         return sum(map(len, self._datasets.values())) + sum(map(len, self._tables.values()))
@@ -420,6 +430,18 @@ class LiveIntake:
             table.changed = False
         if changed and self._changed is not None:
             self._changed()
+
+    def _gather(self, now: datetime) -> None:
+        """Re-sort what is due, beside the intake; what goes wrong there shows at the next time and costs only room."""
+        if now - self._last_gather < _GATHER_EVERY or (self._gathering is not None and not self._gathering.done()):
+            return
+        self._last_gather = now
+        if self._keeper is None:
+            self._keeping.resort(now)
+            return
+        if self._gathering is not None:
+            self._gathering.result()
+        self._gathering = self._keeper.submit(self._keeping.resort, now, share=0.5)
 
     def _reports(self) -> dict[str, ConnectionReport]:
         found = {}

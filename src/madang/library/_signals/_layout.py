@@ -62,6 +62,8 @@ class Footer:
     versions: tuple[Scale, ...]
     version: Int32Array
     """Index into `versions`, shape (run,)."""
+    thinned: int = 0
+    """Width of the spans of which only some samples were kept [us]; 0 = every sample is here."""
 
     def text(self) -> bytes:
         """Return the footer as it stands in the file."""
@@ -80,6 +82,8 @@ class Footer:
             "versions": [[v.scale, v.divisor, v.offset, v.unit, v.rounding] for v in self.versions],
             "packed": base64.b64encode(packed).decode(),
         }
+        if self.thinned:
+            document["thinned"] = self.thinned
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -111,6 +115,7 @@ class Footer:
             last=first + table[3],
             versions=tuple(Scale(*v) for v in document["versions"]),
             version=table[4].astype(np.int32),
+            thinned=document.get("thinned", 0),
         )
 
 
@@ -150,11 +155,12 @@ class SignalFileWriter:
         kind: What the file holds.
         level: 0 for a commit, then as the re-sorting says.
         milliseconds: Whether every time that will come is whole milliseconds.
-        name: Name of the file.
+        thinned: See `Footer`.
     """
 
-    def __init__(self, folder: Path, kind: FileKind, *, level: int, milliseconds: bool, name: str | None = None) -> None:
-        self._path = folder / (name or f"l{level}-{uuid.uuid4()}.parquet")
+    def __init__(self, folder: Path, kind: FileKind, *, level: int, milliseconds: bool, thinned: int = 0) -> None:
+        self._path = folder / f"l{level}-{uuid.uuid4()}.parquet"
+        self._thinned = thinned
         self._kind: FileKind = kind
         self._level = level
         self._unit = "ms" if milliseconds else "us"
@@ -248,6 +254,7 @@ class SignalFileWriter:
             last=last[tails],
             versions=tuple(self._scales),
             version=version[heads],
+            thinned=self._thinned,
         )
 
 

@@ -150,6 +150,11 @@ class DeltaLog:
         self.version = number
         return True
 
+    @property
+    def last_checkpoint(self) -> int:
+        """Version of the newest checkpoint; 0 before the first."""
+        return self._checkpoint
+
     def checkpoint_due(self) -> bool:
         """Whether enough commits came since the last checkpoint."""
         return self.version - self._checkpoint >= CHECKPOINT_EVERY
