@@ -3,6 +3,7 @@
 # ruff: noqa: S608 (the SQL is written here, names are quoted, nothing of it is run by this program)
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from madang.library._catalogue import TABLES, all_datasets, live_files, parts_of, union_columns, version_of
@@ -48,6 +49,12 @@ _README = """\
 - `tables/dNNNNNN/records` holds one dataset: Parquet files registered in a Delta Lake log (`_delta_log`). Beside it, `flags` has the
   remarks on single cells and `quarantine` the records that could not be read. `_part` says from which source file a record came and
   `_row` which record of it it was. Numbers are in the unit of their column, times are UTC.
+- `tables/dNNNNNN/signals` holds signals: `point`, `time`, `quality` (OPC UA status code), and one of `value` (counts), `number`, `text`. The
+  value in the source's unit is `value * scale / divisor + offset`; scale, divisor and offset belong to a version of the point, valid from a time on, and
+  stand in each file's footer (`madang.signals`) too. `open.sql` makes views in which this is done: one per dataset, and `madang_points`.
+- `tables/dNNNNNN/rows` holds every entry of a followed table: `_change` (upsert, delete), `_seen` (time received), `_sequence` (order). The newest entry of a key
+  counts: the view of the dataset's name shows those, `NAME.history` shows all.
+- `archive` holds signals files that the rules of retention moved out of their tables; `last` the last value of each point, for live screens.
 - `objects` holds the original files, named by the SHA-256 of their bytes.
 - Do **not** read `tables/*/records/*.parquet` with a glob: superseded files stay on disk for older versions and would be counted twice.
   Read the Delta log: `open.sql` does that with DuckDB alone; Polars (`scan_delta`), Spark and deltalake do it by themselves.
@@ -65,8 +72,18 @@ versions. The view `madang_columns` lists each column with its unit.
 """
 
 
+_WRITING = threading.Lock()
+
+
 def describe_lake(lake: Lake, state: State) -> None:
     """Write both files for the datasets as they are now."""
+    with _WRITING:
+        _describe(lake, state)
+
+
+def _describe(lake: Lake, state: State) -> None:
+    from madang.library._signals._views import live_folders, live_views
+
     with state.reading() as db:
         datasets = all_datasets(db)
         sql = [_HEAD]
@@ -79,6 +96,8 @@ def describe_lake(lake: Lake, state: State) -> None:
                 columns.append(
                     f"({_text(dataset.name)}, {_text(card.name)}, {_text(str(card.role))}, {_text(str(card.kind))}, {unit})"
                 )
+        sql.append(live_views(db, lake))
+        others = live_folders(db)
     listed = ",\n  ".join(columns) or "(NULL, NULL, NULL, NULL, NULL)"
     sql.append(
         f'CREATE OR REPLACE VIEW madang_columns AS SELECT * FROM (VALUES\n  {listed}\n) t("dataset", "column", "role", "kind", "unit")'
@@ -86,6 +105,7 @@ def describe_lake(lake: Lake, state: State) -> None:
         + ";\n"
     )
     rows = "".join(f"| {d.name.replace('|', ' ')} | tables/{d.table('records')} |\n" for d in datasets)
+    rows += "".join(f"| {name.replace('|', ' ')} | tables/{folder} |\n" for name, folder in others)
     with replacing(lake.root / "open.sql") as stream:
         stream.write("\n".join(sql).encode())
     with replacing(lake.root / "README.md") as stream:

@@ -117,6 +117,21 @@ class LiveTable:
                 self._faults.at("live:checkpoint")
         return True
 
+    def replace(self, old: Sequence[str], new: Sequence[NewFile], now: datetime) -> bool:
+        """Put files in the place of others; False, and the new ones are deleted, when an old one is not live any more."""
+        sync_folder(self.folder)
+        with self.lock.held():
+            while True:
+                live = self.live()
+                if any(path not in live for path in old):
+                    self.discard(new)
+                    return False
+                time_ms = self.log.next_time(int(now.timestamp() * 1000))
+                actions = [remove_action(p, int(str(live[p]["size"])), time_ms, data_change=True) for p in old]
+                actions += [add_action(f, time_ms) for f in new]
+                if self.log.append(actions, operation="REPLACE", time_ms=time_ms):
+                    return True
+
     def discard(self, files: Sequence[NewFile]) -> None:
         """Delete files that were written for a commit that did not come about."""
         for file in files:

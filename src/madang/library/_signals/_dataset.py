@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from madang.connect import Origin, Tag
 from madang.library._catalogue import Dataset
@@ -28,7 +29,7 @@ from madang.library._signals._points import (
     versions_of,
 )
 from madang.library._signals._proposals import Proposals
-from madang.library._signals._quarantine import QUARANTINE_SCHEMA, Rejected, write_rejects
+from madang.library._signals._quarantine import QUARANTINE_SCHEMA, Rejected, write_rejects, write_table
 from madang.library._signals._samples import Arena, Samples, chosen, sort
 from madang.library._signals._write import write_samples
 
@@ -191,6 +192,18 @@ class SignalsWriter:
         self._filled, self._filled_count, self._rejects, self._upto, self._counted = [], 0, [], {}, {}
         return sealed
 
+    def rejected(self) -> list[tuple[str, pa.Table]]:
+        """Return the files of the quarantine and what is in them."""
+        table = self._quarantine_table()
+        return [(path, pq.read_table(table.folder / path, schema=QUARANTINE_SCHEMA)) for path in table.live()]
+
+    def replace_rejects(self, path: str, new: Sequence[pa.Table], now: datetime) -> list[str]:
+        """Put rejects, cut anew, in the place of a file of the quarantine; returns the names of the new files."""
+        table = self._quarantine_table()
+        files = [write_table(table.folder, one) for one in new if len(one)]
+        table.replace([path], files, now)
+        return [f.path for f in files]
+
     def commit(self, sealed: Sealed, now: datetime) -> dict[str, Counted]:
         """Commit what was sealed, rejects before samples; returns what each connection gave.
 
@@ -291,4 +304,7 @@ def _newest(samples: Samples) -> Any:  # noqa: ANN401 (an array of places)
 def _last_values(lake: Lake, dataset: Dataset) -> Any:  # noqa: ANN401 (LastValues)
     from madang.library._signals._last import LastValues
 
-    return LastValues.open(lake.root / "last" / f"{dataset.folder}.bin", writable=True)
+    try:
+        return LastValues.open(lake.root / "last" / f"{dataset.folder}.bin", writable=True)
+    except BlockingIOError:  # another process shows the last values of this dataset; both may commit to it
+        return None

@@ -34,6 +34,7 @@ _HOLD: Final = 2_000_000
 _GATHER_EVERY: Final = timedelta(seconds=10)
 """How often it is looked for files to re-sort."""
 _HOLD_BYTES: Final = 128 << 20
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST: Final = -2_208_988_800_000_000
 """1900-01-01 [us since 1970]: earlier times of a source are a broken clock."""
 LATEST: Final = 253_402_300_799_999_999
@@ -99,6 +100,16 @@ class LiveReport:
     """Whether anything was written to the lake."""
     waiting: int
     """Samples and records pulled and not committed yet."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay of the quarantine came to."""
+
+    taken: int
+    """Records that are understood now, and left the quarantine."""
+    left: int
+    """Records that are still not understood."""
 
 
 @dataclass
@@ -217,6 +228,63 @@ class LiveIntake:
             self._gather(now)
         return LiveReport(self._reports(), committed, self._waiting())
 
+    def replay(self, name: str, now: datetime) -> Replayed:
+        """Read what a connection's quarantine holds again, by today's rule; what is understood now goes where it belongs.
+
+        A file of the quarantine is first cut into what is understood and what is not; the first part is then committed under a mark
+        of its own and leaves the quarantine, so that a crash in between neither loses nor doubles a sample.
+
+        Args:
+            name: Name of an attached connection.
+            now: The time.
+        """
+        self.step(now, force=True)
+        connection = self._connections[name]
+        writer = self._writer_of(connection, now)
+        taken = left = 0
+        for path, table in writer.rejected():
+            mine = [r["connection"] == name for r in table.select(["connection"]).to_pylist()]
+            if not any(mine):
+                continue
+            app = f"madang:replay:{path}"
+            if writer.taken(app):
+                writer.replace_rejects(path, [], now)
+                taken += len(table)
+                continue
+            good = [m and self._understood(connection, r) is not None for m, r in zip(mine, table.to_pylist(), strict=True)]
+            left += sum(mine) - sum(good)
+            if not any(good):
+                continue
+            if not all(good):
+                parts = [table.filter(_mask(good)), table.filter(_mask([not g for g in good]))]
+                path = writer.replace_rejects(path, parts, now)[0]
+                app, table = f"madang:replay:{path}", parts[0]
+            for record in table.to_pylist():
+                for block in self._understood(connection, record) or ():
+                    self._hold(connection, writer, app, 1, block, now, decoded=True)
+            self._commit_held(now)
+            self._settle()
+            writer.replace_rejects(path, [], now)
+            taken += len(table)
+        return Replayed(taken, left)
+
+    def _understood(self, connection: _Attached, record: Mapping[str, object]) -> list[Block] | None:
+        """Return the blocks that a record of the quarantine holds by today's rule, None where it is still not understood."""
+        if connection.decoder is None or record["code"] == "time_out_of_range":
+            return None
+        received = record["received"]
+        assert isinstance(received, datetime)
+        message = Message(
+            str(record["topic"]),
+            record["payload"] if isinstance(record["payload"], bytes) else b"",
+            (received - _EPOCH) // timedelta(microseconds=1),
+        )
+        try:
+            decoded = connection.decoder.decode([message], connection.spool.tags.number_of)
+        except Exception:
+            return None
+        return None if decoded.rejects else list(decoded.blocks)
+
     def close(self) -> None:
         """Let go; what is not committed stays in the spools."""
         for writer in self._datasets.values():
@@ -290,17 +358,28 @@ class LiveIntake:
     def _block(self, connection: _Attached, sequence: int, block: Block, now: datetime, *, decoded: bool) -> None:
         if len(block) == 0:
             return
-        writer = self._writer_of(connection, now)
+        self._hold(connection, self._writer_of(connection, now), connection.app, sequence, block, now, decoded=decoded)
+
+    def _hold(
+        self,
+        connection: _Attached,
+        writer: SignalsWriter,
+        app: str,
+        sequence: int,
+        block: Block,
+        now: datetime,
+        *,
+        decoded: bool,
+    ) -> None:
         self._number(connection, writer, block, sequence, now, decoded=decoded)
         samples = samples_of(block.batch, connection.point_of)
         self._held_bytes += block.batch.nbytes
         wrong = (samples.time < EARLIEST) | (samples.time > LATEST)
         if wrong.any():
             self._reject(connection, sequence, _out_of_range(connection, block, wrong), now)
-            batch = block.batch.filter(_mask(~wrong))
-            samples = samples_of(batch, connection.point_of)
-        if writer.taken(connection.app) < sequence:
-            writer.hold(connection.app, connection.name, sequence, samples, block.origin)
+            samples = samples_of(block.batch.filter(_mask(~wrong)), connection.point_of)
+        if writer.taken(app) < sequence:
+            writer.hold(app, connection.name, sequence, samples, block.origin)
         writer.show(samples, block.received)
 
     def _number(

@@ -65,7 +65,8 @@ class DeltaLog:
                 str(self.folder), Schema.from_arrow(self._schema), [], mode="error", configuration=dict(_SETTINGS)
             )
             sync_file(self._path / f"{0:020d}.json")
-            sync_folder(self._path)
+            # Readers with no Delta library of their own begin at a checkpoint (see open.sql).
+            self.checkpoint()
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
         mend(self._path)

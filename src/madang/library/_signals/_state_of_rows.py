@@ -35,7 +35,9 @@ def current(
         if there is None:
             return pa.table({c: pa.nulls(0, pa.string()) for c in columns})
         chosen = ", ".join(_name(c) if c in there else f"NULL::VARCHAR AS {_name(c)}" for c in columns)
-        return db.sql(f"SELECT {chosen or '1'} FROM ({_now(key, there)}) ORDER BY {SEQUENCE}").to_arrow_table()
+        return db.sql(
+            f"SELECT {chosen or '1'} FROM ({newest_of(key, there - OWN.keys(), 'entries')}) ORDER BY {SEQUENCE}"
+        ).to_arrow_table()
 
 
 def gone(folder: Path, files: Iterable[str], key: Sequence[str], named: pa.Table, waiting: Sequence[pa.Table]) -> pa.Table:
@@ -46,7 +48,9 @@ def gone(folder: Path, files: Iterable[str], key: Sequence[str], named: pa.Table
             return named.slice(0, 0)
         db.register("named", named)
         chosen = ", ".join(_name(c) if c in there else f"NULL AS {_name(c)}" for c in named.column_names)
-        found = db.sql(f"SELECT {chosen} FROM ({_now(key, there)}) EXCEPT SELECT * FROM named").to_arrow_table()
+        found = db.sql(
+            f"SELECT {chosen} FROM ({newest_of(key, there - OWN.keys(), 'entries')}) EXCEPT SELECT * FROM named"
+        ).to_arrow_table()
         return found.cast(named.schema)
 
 
@@ -82,8 +86,15 @@ def _entries(
     return frozenset(row[0] for row in db.execute("DESCRIBE entries").fetchall())
 
 
-def _now(key: Sequence[str], there: Iterable[str]) -> str:
-    own = [c for c in sorted(there) if c not in OWN]
+def newest_of(key: Sequence[str], columns: Iterable[str], entries: str) -> str:
+    """Return the SQL of the records that are there now.
+
+    Args:
+        key: Columns of the source that identify a record; empty = all of them.
+        columns: The source's columns that ``entries`` has.
+        entries: Name of the table of all entries, quoted where it has to be.
+    """
+    own = sorted(columns)
     parts = []
     for name in key:
         mine = [c for c in own if c == name or c.startswith(f"{name}__")]
@@ -93,7 +104,7 @@ def _now(key: Sequence[str], there: Iterable[str]) -> str:
             parts.append("coalesce(" + ", ".join(f"{_name(c)}::VARCHAR" for c in mine) + ")")
     by = ", ".join(parts or [_name(c) for c in own])
     return (
-        f"SELECT * FROM (SELECT * FROM entries QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY {SEQUENCE} DESC) = 1)"
+        f"SELECT * FROM (SELECT * FROM {entries} QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY {SEQUENCE} DESC) = 1)"
         f" WHERE {CHANGE} <> 'delete'"
     )
 
