@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from madang.library._objects import StoredObject
     from madang.library._people import People
     from madang.library._signals._cards import LastValue, PointCard
+    from madang.library._signals._conditions import Condition, Op
+    from madang.library._signals._events import SavedCondition
     from madang.library._signals._intake import LiveIntake
     from madang.library._signals._keeping import Keeping
     from madang.library._signals._reads import SignalReads
@@ -491,6 +493,145 @@ class Library:
             place.unlink(missing_ok=True)
         found = report.tables[0]
         return made | {"dataset": found.dataset, "version": found.version, "added": found.added}
+
+    def conditions(self, dataset: str) -> builtins.list[SavedCondition]:
+        """Return the saved conditions of a signals dataset with what each found last, by name.
+
+        Raises:
+            InputError: There is no such signals dataset.
+        """
+        from madang.library._signals._conditions import condition_of
+        from madang.library._signals._events import KIND, SavedCondition
+
+        name = self._signals.table(dataset).dataset.name
+        newest = {o.name: o for o in self.objects(KIND) if o.facts.get("dataset") == name}
+        return [
+            SavedCondition(
+                name=str(o.facts["label"]),
+                dataset=name,
+                condition=condition_of(o.facts["expression"]),
+                events=int(str(o.facts["events"])),
+                last=None if o.facts["last"] is None else str(o.facts["last"]),
+                events_dataset=str(o.facts["events_dataset"]),
+                evaluated=str(o.facts["evaluated"]),
+            )
+            for _, o in sorted(newest.items())
+        ]
+
+    def keep_condition(
+        self,
+        dataset: str,
+        *,
+        name: str,
+        condition: Condition | None = None,
+        point: str = "",
+        op: Op = ">",
+        value: float | str = 0.0,
+        lasting: timedelta = timedelta(0),
+        reader: str = "owner",
+    ) -> SavedCondition:
+        """Save a condition under a name and store when it held as events; the same name again takes its place.
+
+        Args:
+            dataset: A signals dataset.
+            name: What people call it.
+            condition: The condition; else it is made of `point`, `op` and `value`.
+            point: Name of a point.
+            op: ``<``, ``<=``, ``>``, ``>=``, ``=`` or ``!=``.
+            value: Number or text to compare with, in the unit of the point's card.
+            lasting: Shortest time that counts.
+            reader: Party that saves and reads.
+
+        Raises:
+            InputError: There is no such dataset or point, or the name or condition is none.
+            RefusedError: The decision point said no; nothing was saved.
+        """
+        from madang.library._signals._conditions import Compare, Lasting, condition_of
+        from madang.library._signals._events import checked_label
+
+        wanted: Condition = condition or Compare(point, op, value)
+        if lasting > timedelta(0):
+            wanted = Lasting(wanted, lasting.total_seconds())
+        wanted = condition_of(wanted.document())
+        label = checked_label(name)
+        table = self._signals.table(dataset)
+        table.chosen(sorted(wanted.points()))
+        kept = {c.name: c.condition for c in self.conditions(table.dataset.name)} | {label: wanted}
+        return next(c for c in self._store_events(table.dataset.name, kept, reader) if c.name == label)
+
+    def refresh_events(self, dataset: str, *, reader: str = "owner") -> builtins.list[SavedCondition]:
+        """Evaluate the saved conditions of a dataset on its newest version and store the events anew."""
+        kept = {c.name: c.condition for c in self.conditions(dataset)}
+        return self._store_events(dataset, kept, reader) if kept else []
+
+    def events(
+        self,
+        dataset: str | VersionId,
+        condition: Condition,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        reader: str,
+        purpose: str,
+    ) -> pa.Table:
+        """Return when a condition held: ``condition``, ``start``, ``end``, ``seconds``; nothing is saved.
+
+        Args:
+            dataset: See `view`.
+            condition: The condition.
+            start: First instant; from the first sample on when None.
+            end: Instant after the last.
+            reader: Party that reads.
+            purpose: What for.
+
+        Raises:
+            InputError: There is no such signals dataset, version or point.
+            RefusedError: The decision point said no.
+        """
+        from madang.library._signals._events import evaluate, events_table
+        from madang.library._signals._times import micros
+
+        table = self._signals.table(dataset)
+        points, _ = self._signals.decided(table, sorted(condition.points()), reader, purpose)
+        held = evaluate(table.snapshot(), points, condition, micros(start), micros(end))
+        return events_table([(condition.text().en, held)])
+
+    def _store_events(self, dataset: str, kept: dict[str, Condition], reader: str) -> builtins.list[SavedCondition]:
+        import json
+
+        from madang.library._instants import iso
+        from madang.library._signals._events import KIND, evaluate, events_table
+        from madang.library._signals._times import instant
+
+        table = self._signals.table(dataset)
+        names = sorted({p for c in kept.values() for p in c.points()})
+        points, _ = self._signals.decided(table, names, reader, "events")
+        snapshot = table.snapshot()
+        found = [(label, evaluate(snapshot, points, condition)) for label, condition in sorted(kept.items())]
+        target = f"{table.dataset.name}_events"
+        records = events_table(found)
+        if len(records):
+            place = self.root / "snapshots" / f"{target}.parquet"
+            place.parent.mkdir(exist_ok=True)
+            try:
+                self.write_table(records, place)
+                self.intake([place], dataset=target, party=reader)
+            finally:
+                place.unlink(missing_ok=True)
+        version = f"{table.dataset.name}@{snapshot.version}"
+        for label, held in found:
+            facts: dict[str, Json] = {
+                "label": label,
+                "dataset": table.dataset.name,
+                "expression": kept[label].document(),
+                "events": len(held.start),
+                "last": iso(instant(int(held.start[-1]))) if len(held.start) else None,
+                "events_dataset": target,
+                "evaluated": version,
+            }
+            payload = json.dumps(kept[label].document(), ensure_ascii=False, sort_keys=True).encode()
+            self.put_object(KIND, f"{table.dataset.name}/{label}", payload, facts=facts, inputs=[version], party=reader)
+        return self.conditions(table.dataset.name)
 
     def decisions(self, first: int = 0) -> list[dict[str, Json]]:
         """Return the recorded answers of the decision point from an index on."""

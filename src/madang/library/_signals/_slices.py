@@ -60,6 +60,12 @@ class Samples:
         text = None if self.text is None else self.text.slice(0, limit)
         return Samples(self.time[:limit], self.value[:limit], self.quality[:limit], text, self.unit)
 
+    def tail(self, count: int) -> Samples:
+        """Return the latest `count` samples."""
+        at = max(0, len(self) - count)
+        text = None if self.text is None else self.text.slice(at)
+        return Samples(self.time[at:], self.value[at:], self.quality[at:], text, self.unit)
+
     def table(self) -> pa.Table:
         """Return time, value, quality, and text where there is any, as an Arrow table."""
         columns = {
