@@ -341,6 +341,20 @@ def test_a_statement_that_takes_too_long_is_ended_and_told_and_other_tables_go_o
 
 
 @pytest.mark.peers
+def test_the_test_goes_through_every_step_and_says_whether_the_connection_is_encrypted(
+    pg: Server, maria: Server, hands: Hands
+) -> None:
+    _psycopg(pg).close()
+    for url in (f"postgresql://madang@127.0.0.1:{pg.port}/postgres", f"mysql://root@127.0.0.1:{maria.port}/mysql"):
+        source = make(ConnectionSettings("mes", "sql", url), clock=hands)
+        steps = list(source.test())
+        source.close()
+        assert [step.name for step in steps] == ["name", "tcp", "login", "trust", "browse", "value"]
+        assert {step.state for step in steps} <= {"ok", "ask"}
+        assert steps[3].facts["tls"] == "" or steps[3].facts["tls"].startswith("TLS")
+
+
+@pytest.mark.peers
 def test_a_refused_log_in_ends_the_subscription_and_the_message_holds_no_password(maria: Server, hands: Hands) -> None:
     url = f"mysql://nobody_known@127.0.0.1:{maria.port}/mysql"
     source = make(ConnectionSettings("mes", "sql", url, secrets={"password": "s3cret-비밀"}), clock=hands)

@@ -27,6 +27,7 @@ from madang.connect.sql._quarantine import misfit_rejects
 
 XMIN_ROWS: Final = 5_000_000
 """Largest table that is searched by transaction number on its own: the search reads the whole table at the peer, though it sends little."""
+_TOLD: Final = 10_000
 SMALL: Final = 20_000
 """Tables up to here are compared whole as often as deletes are looked for."""
 
@@ -67,6 +68,7 @@ class TableFollower:
         self.row = row_name(table)
         self._schema = schema_of(table.columns, zone)
         self.memory = Memory(sink, f"{self._prefix}/memory", self._key_schema())
+        self._told: set[str] = set()
         self._state: dict[str, Any] = json.loads(sink.cursor(f"{self._prefix}/state") or "{}")
 
     @property
@@ -258,7 +260,10 @@ class TableFollower:
             # A record whose key cannot be held cannot be told from others.
             bad = empty | {misfit.row for misfit in misfits}
             nothing = [Misfit(index, self.table.key[0], None) for index in sorted(empty)]
-            self._reject(page, [*misfits, *nothing])
+            # It is met again at every look, and is told once while this process runs.
+            new = [misfit for misfit in (*misfits, *nothing) if repr(page[misfit.row]) not in self._told]
+            self._told.update(repr(page[misfit.row]) for misfit in new[: max(0, _TOLD - len(self._told))])
+            self._reject(page, new)
             page = [row for index, row in enumerate(page) if index not in bad]
             return self._hand_over(page, look) if page else []
         keys = keys_of(key_batch)

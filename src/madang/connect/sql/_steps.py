@@ -23,6 +23,7 @@ def steps(database: Database, catalogue: Catalogue, wanted: Sequence[str]) -> It
         ("name", lambda: _name(database)),
         ("tcp", lambda: _tcp(database)),
         ("login", lambda: _login(database)),
+        ("trust", lambda: _trust(database)),
         ("browse", lambda: _browse(catalogue, wanted)),
         ("value", lambda: _value(database, catalogue, wanted)),
     )
@@ -83,6 +84,41 @@ def _login(database: Database) -> TestStep:
     return TestStep(
         "login", "ok", Bilingual("로그인했고, 읽기만 하는 연결이에요.", "Logged in; the connection can only read."),
         facts={"kind": database.kind, "version": version},
+    )  # fmt: skip
+
+
+def _trust(database: Database) -> TestStep:
+    """Say whether the connection is encrypted; drivers fall back to plain text without a word."""
+    queries = {
+        "postgresql": "SELECT CASE WHEN ssl THEN version ELSE '' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+        "mysql": "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_version'",
+    }
+    if database.kind not in queries:
+        return TestStep(
+            "trust", "skipped", Bilingual("이 연결에서는 확인하지 않아요.", "Not looked at for this kind of connection.")
+        )
+    try:
+        with database.snapshot() as reader:
+            rows = reader.rows(sa.text(queries[database.kind]))
+    except DBAPIError:
+        return TestStep(
+            "trust",
+            "skipped",
+            Bilingual("서버가 암호화 여부를 알려 주지 않아요.", "The server does not tell whether it is encrypted."),
+        )
+    version = str(rows[0][0] or "") if rows else ""
+    if version:
+        return TestStep(
+            "trust",
+            "ok",
+            Bilingual(f"암호화된 연결이에요 ({version}).", f"The connection is encrypted ({version})."),
+            facts={"tls": version},
+        )
+    return TestStep(
+        "trust", "ok", Bilingual("암호화되지 않은 연결이에요.", "The connection is not encrypted."),
+        Bilingual("다른 망을 지나면 주소 끝에 ?sslmode=verify-full (PostgreSQL) 이나 ?ssl_ca=파일 (MariaDB) 을 붙여 주세요.",
+                  "If it crosses other networks, add ?sslmode=verify-full (PostgreSQL) or ?ssl_ca=FILE (MariaDB) to the address."),
+        facts={"tls": ""},
     )  # fmt: skip
 
 
