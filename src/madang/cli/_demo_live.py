@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -37,6 +38,8 @@ class LivePlantChild:
         self.folder = folder
         self.ready: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        # Workbooks of an earlier plant would stand beside those of this one.
+        shutil.rmtree(folder / "lab", ignore_errors=True)
         for name in ("ready.json", "twin.json"):
             (folder / name).unlink(missing_ok=True)
         command = [

@@ -38,6 +38,8 @@ class Account:
     in_gaps: int = 0
     """Not kept, but inside an interval that the watcher says it did not get."""
     lost: int = 0
+    not_yet_known: int = 0
+    """Of a tag that appeared while the watcher ran, before it was found."""
     doubled: int = 0
     """Kept more often than handed out."""
     invented: int = 0
@@ -50,8 +52,8 @@ class Account:
     def fields(self) -> dict[str, Json]:
         """Return the counts for a report."""
         return {
-            "expected": self.expected, "kept": self.kept, "in_gaps": self.in_gaps, "lost": self.lost, "doubled": self.doubled,
-            "invented": self.invented, "gap_causes": dict(self.causes), "lost_names": list(self.lost_names),
+            "expected": self.expected, "kept": self.kept, "in_gaps": self.in_gaps, "lost": self.lost,
+            "not_yet_known": self.not_yet_known, "doubled": self.doubled, "invented": self.invented, "gap_causes": dict(self.causes), "lost_names": list(self.lost_names),
         }  # fmt: skip
 
 
@@ -116,8 +118,11 @@ def account_for(
     for name in dict.fromkeys(names.tolist()):
         held = kept.get(name)
         books = {} if held is None else _book(held)
+        rows = np.flatnonzero(names == name)
+        appeared = int(micros[rows].min())
+        found = appeared if appeared <= first or held is None else int(held.time.min())
         handed: dict[_Sample, int] = {}
-        for i in np.flatnonzero(names == name):
+        for i in rows:
             sample = (int(micros[i]), numbers[i], texts[i], int(quality[i]))
             handed[sample] = handed.get(sample, 0) + 1
             if not first <= sample[0] < last or (changed_only and not changed[i]):
@@ -125,6 +130,9 @@ def account_for(
             account.expected += 1
             if books.get(sample):
                 account.kept += 1
+                continue
+            if sample[0] < found:
+                account.not_yet_known += 1
                 continue
             cause = next((gap.cause for gap in known if gap.holds(name, sample[0])), None)
             if cause is None:

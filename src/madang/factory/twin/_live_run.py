@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
@@ -34,6 +34,8 @@ FIXED_EPOCH: Final = datetime(2025, 1, 6, 21, tzinfo=UTC)
 DEFAULT_HOURS: Final = 24.0
 """Length of a run without faces that does not say its own [h of the plant]."""
 FASTEST: Final = 3600.0
+LAST_READINGS: Final = 1.0
+"""How long the server stays after the plant has stopped [s of the clock on the wall]."""
 _AT_ONCE: Final = 120
 """Seconds of the plant computed before others get their turn."""
 
@@ -195,6 +197,8 @@ class LiveRun:
             faces.mqtt.stop()
         if faces.opcua is not None:
             faces.opcua.mend()
+            # The last readings are still on their way to whoever subscribed.
+            await asyncio.sleep(0.0 if self.flat_out else LAST_READINGS)
             await faces.opcua.stop()
         for record in self._acting.values():
             record["to"] = self.clock().isoformat()
@@ -288,6 +292,24 @@ class LiveRun:
             elif trouble in self._acting and not trouble.acts(t):
                 await self._end(trouble)
                 self._acting.pop(trouble)["to"] = self.clock().isoformat()
+
+    def add_troubles(self, text: str) -> tuple[LiveTrouble, ...]:
+        """Plan troubles while the plant runs; their times count from now. They stand in the report, not in the ready document.
+
+        Args:
+            text: A list as of `read_troubles`.
+
+        Raises:
+            UsageError: An unknown kind, point or length of time.
+        """
+        now = float(self.plant.t)
+        added = tuple(
+            replace(trouble, start=now + trouble.start, end=now + trouble.end)
+            for trouble in read_troubles(text, self.plant.points, seed=self.settings.seed, hours=self.hours)
+        )
+        self.troubles += added
+        self.plant.troubles += added
+        return added
 
     async def _begin(self, trouble: LiveTrouble) -> None:
         faces = self._faces
