@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LANES: Final = 8
 """Lanes that one screen holds; more would be too low to read."""
+_FIRST: Final = 3
+"""Lanes shown to a reader who has not chosen any."""
 _SPANS: Final = ((900, "15m"), (3600, "1h"), (28_800, "8h"), (86_400, "1d"), (604_800, "7d"))
 _LASTINGS: Final = ((0, "0"), (60, "60"), (300, "300"), (1800, "1800"))
 _MARKS: Final = {
@@ -310,7 +312,8 @@ def _add_trends(console: Console, live: LiveDesk) -> None:
         dataset = dataset if dataset in signals else next(iter(signals), "")
         points = [_point_view(view, p) for p in live.points(dataset)["points"]] if dataset else []
         by_name = {p["point"]: p for p in points}
-        chosen = [by_name[name] for name in dict.fromkeys(point or []) if name in by_name][:_LANES]
+        asked = point if point is not None else [p["point"] for p in points if p["numeric"]][:_FIRST]
+        chosen = [by_name[name] for name in dict.fromkeys(asked) if name in by_name][:_LANES]
         first, last = request.query_params.get("from"), request.query_params.get("to")
         following = request.query_params.get("live") == "1" or (not first and not last and point is None)
         window = _window(view, first, last, span, signals.get(dataset), following, console._now())
@@ -373,6 +376,7 @@ def _point_view(view: View, point: Mapping[str, Any]) -> dict[str, Any]:
         "shown": label,
         "unit": unit_symbol(point.get("unit"), view.lang),
         "limits": point.get("limits") or [],
+        "numeric": point.get("data_type") in ("number", "integer"),
     }
 
 
