@@ -218,7 +218,7 @@ class PayloadDecoder:
                 rejects.append(_reject(message, "too_large", REASONS["too_large"], [sample.path]))
                 return
             text = value
-        elif isinstance(value, int) and _is_exact(value):
+        elif isinstance(value, int) and is_exact(value):
             number = float(value)
         else:
             text = str(value)
@@ -298,7 +298,8 @@ class PayloadDecoder:
         return BAD_TYPE_MISMATCH if quality >> 30 == 0 else quality
 
 
-def _is_exact(value: int) -> bool:
+def is_exact(value: int) -> bool:
+    """Whether float64 holds a whole number exactly."""
     if -EXACT <= value <= EXACT:
         return True
     try:

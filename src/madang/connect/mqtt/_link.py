@@ -286,9 +286,9 @@ class Link:
         """Give topics back."""
         self._engine.unsubscribe(list(filters))
 
-    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Send a message with the next `spin`."""
-        self._engine.publish(topic, payload, qos=qos, retain=retain)
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> paho.MQTTMessageInfo:
+        """Send a message with the next `spin`; what is returned says when the broker has it."""
+        return self._engine.publish(topic, payload, qos=qos, retain=retain)
 
     def will(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Say what the broker publishes when this connection breaks; before `open`."""

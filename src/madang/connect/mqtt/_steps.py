@@ -7,14 +7,14 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import paho.mqtt.client as paho
 from cryptography import x509
 
-from madang.connect._blocks import Message
+from madang.connect._blocks import Message, Reject
 from madang.connect._source import TestStep
 from madang.connect.mqtt._decode import PayloadDecoder
 from madang.connect.mqtt._link import Link, fingerprint, tls_context
@@ -27,15 +27,25 @@ _PATIENCE: Final = 8.0
 """How long a name, a socket or a handshake may take [s]."""
 
 
-def steps_of(options: MqttOptions, clock: Callable[[], int]) -> Iterator[TestStep]:
-    """Yield the steps of a connection test; nothing is published, and a running session is not disturbed."""
+Look = Callable[[list[Message]], tuple[list[str], Sequence[Reject]]]
+"""Returns the names of the tags that messages hold, and what could not be read."""
+
+
+def steps_of(options: MqttOptions, clock: Callable[[], int], look: Look | None = None) -> Iterator[TestStep]:
+    """Yield the steps of a connection test; nothing is published, and a running session is not disturbed.
+
+    Args:
+        options: Where to and how.
+        clock: Returns the time [ns since 1970].
+        look: Reads the messages that came; by default as JSON.
+    """
     for step in (_name, _tcp, _trust):
         told = _timed(step, options)
         if told is not None:
             yield told
             if told.state in {"failed", "ask"}:
                 return
-    yield from _broker(options, clock)
+    yield from _broker(options, clock, look or _look_at_json(options))
 
 
 def _timed(step: Callable[[MqttOptions], TestStep | None], options: MqttOptions) -> TestStep | None:
@@ -188,7 +198,16 @@ def _short(error: BaseException) -> str:
     return (getattr(error, "reason", None) or str(error) or type(error).__name__)[:120]
 
 
-def _broker(options: MqttOptions, clock: Callable[[], int]) -> Iterator[TestStep]:
+def _look_at_json(options: MqttOptions) -> Look:
+    def look(heard: list[Message]) -> tuple[list[str], Sequence[Reject]]:
+        tags: dict[str, int] = {}
+        decoded = PayloadDecoder(options.rules).decode(heard, lambda tag: tags.setdefault(tag.name, len(tags) + 1))
+        return list(tags), decoded.rejects
+
+    return look
+
+
+def _broker(options: MqttOptions, clock: Callable[[], int], look: Look) -> Iterator[TestStep]:
     heard: list[Message] = []
     system: dict[str, str] = {}
 
@@ -237,12 +256,12 @@ def _broker(options: MqttOptions, clock: Callable[[], int]) -> Iterator[TestStep
         seconds=round(time.monotonic() - begin, 3),
     )
     try:
-        yield from _topics(options, link, heard, system)
+        yield from _topics(options, link, heard, system, look)
     finally:
         link.close()
 
 
-def _topics(options: MqttOptions, link: Link, heard: list[Message], system: dict[str, str]) -> Iterator[TestStep]:
+def _topics(options: MqttOptions, link: Link, heard: list[Message], system: dict[str, str], look: Look) -> Iterator[TestStep]:
     begin = time.monotonic()
     asked = link.subscribe(options.filters, options.qos)
     link.subscribe(SYSTEM_TOPICS, 0, kept="always")
@@ -273,25 +292,17 @@ def _topics(options: MqttOptions, link: Link, heard: list[Message], system: dict
         round(time.monotonic() - begin, 3),
         {name: text for name, text in (("broker", system.get(VERSION, "")), ("dropped", system.get(DROPPED, ""))) if text},
     )
-    yield _one_value(options, heard, round(time.monotonic() - begin, 3))
+    yield _one_value(look, heard, round(time.monotonic() - begin, 3))
 
 
-def _one_value(options: MqttOptions, heard: list[Message], seconds: float) -> TestStep:
+def _one_value(look: Look, heard: list[Message], seconds: float) -> TestStep:
     if not heard:
-        return TestStep(
-            "value",
-            "skipped",
-            Bilingual("기다리는 동안 온 메시지가 없었어요.", "No message came while waiting."),
-            Bilingual(
-                "지금 조용한 설비라면 메시지 예시를 붙여 넣어 모양을 알려 주세요. 아니라면 토픽을 확인해 주세요.",
-                "If the source is silent now, paste a sample message; otherwise check the topic.",
-            ),
-            seconds,
-        )
-    tags: dict[str, int] = {}
-    decoded = PayloadDecoder(options.rules).decode(heard, lambda tag: tags.setdefault(tag.name, len(tags) + 1))
+        return _silent(seconds)
+    tags, rejects = look(heard)
     if not tags:
-        reject = decoded.rejects[0]
+        if not rejects:
+            return _silent(seconds)
+        reject = rejects[0]
         return TestStep(
             "value",
             "failed",
@@ -311,7 +322,20 @@ def _one_value(options: MqttOptions, heard: list[Message], seconds: float) -> Te
         Bilingual(f"값이 와요: 태그 {len(tags)}개.", f"Values come: {len(tags)} tags."),
         None,
         seconds,
-        {"tags": str(len(tags)), "first": next(iter(tags)), "rejected": str(len(decoded.rejects))},
+        {"tags": str(len(tags)), "first": tags[0], "rejected": str(len(rejects))},
+    )
+
+
+def _silent(seconds: float) -> TestStep:
+    return TestStep(
+        "value",
+        "skipped",
+        Bilingual("기다리는 동안 온 메시지가 없었어요.", "No message came while waiting."),
+        Bilingual(
+            "지금 조용한 설비라면 메시지 예시를 붙여 넣어 모양을 알려 주세요. 아니라면 토픽을 확인해 주세요.",
+            "If the source is silent now, paste a sample message; otherwise check the topic.",
+        ),
+        seconds,
     )
 
 
