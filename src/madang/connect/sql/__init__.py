@@ -2,7 +2,7 @@
 
 The peer is only read: read-only transactions, a time-out on every statement, short pages, no lock that anybody waits for. Late commits,
 updates in place and deletes are found without triggers and without a column added to the peer; how is said in
-`docs/explanations/how-a-database-is-followed.md`.
+`docs/explanations/how-is-a-database-followed.md`.
 """
 
 from __future__ import annotations
