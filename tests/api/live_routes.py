@@ -30,3 +30,11 @@ LIVE_ROUTES = {
     ("/api/v1/push/{connection}", "post"),
     ("/api/v1/live", "get"),
 }
+
+ACCOUNT_ROUTES = {
+    ("/api/v1/me", "get"),
+    ("/api/v1/log-in", "post"),
+    ("/api/v1/log-out", "post"),
+    ("/api/v1/people", "get"),
+}
+"""The routes of accounts, each of which `test_accounts` tries."""

@@ -169,7 +169,8 @@ def test_lines_and_arrow_are_taken_and_what_is_wrong_is_named(live: Live) -> Non
     ):
         answer = live.client.post("/api/v1/push/door", content=content, headers={"content-type": form})
         assert (answer.status_code, answer.json()["code"]) == (422, code)
-    assert live.client.post("/api/v1/push/door", content=b"x" * ((64 << 20) + 1)).status_code == 413
+    too_large = live.client.post("/api/v1/push/door", content=b"x" * ((64 << 20) + 1))
+    assert (too_large.status_code, too_large.json()["code"]) == (413, "too_large")
 
 
 def test_what_cannot_be_done_says_why(live: Live) -> None:

@@ -196,6 +196,14 @@ class PretendRead:
     table: pa.Table
 
 
+class PretendPeople:
+    """Nobody has an account."""
+
+    def has_accounts(self) -> bool:
+        """Say so."""
+        return False
+
+
 @dataclass
 class PretendLibrary:
     """A library that holds two datasets, or none."""
@@ -206,6 +214,7 @@ class PretendLibrary:
     replayed: list[str] = field(default_factory=list)
     said: dict[str, str | None] = field(default_factory=dict)
     kept: dict[str, Document] = field(default_factory=dict)
+    people: PretendPeople = field(default_factory=PretendPeople)
 
     def _names(self) -> list[str]:
         return [] if self.empty else ["소성로", "품질 결과"]

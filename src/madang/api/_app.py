@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from madang import __version__
+from madang.api._accounts import Accounts, Gate, make_accounts_router
 from madang.api._connections import make_live_router
 from madang.api._desk import Desk
 from madang.api._documents import Health
@@ -35,6 +36,7 @@ HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 UPLOAD_LIMIT: Final = 4 << 30
 """Bytes of one upload at most; larger files come in by the command line."""
 _STATUS: Final = {1: 500, 2: 422, 3: 422, 4: 403, 5: 409, 6: 503}
+_STATUS_OF_CODE: Final = {"too_large": 413, "too_many_tries": 429, "not_logged_in": 401, "not_known": 401}
 _NOT_THERE: Final = {
     "no_such_object",
     "no_study",
@@ -47,6 +49,7 @@ _NOT_THERE: Final = {
     "no_such_connection",
     "no_such_point",
     "no_gap",
+    "no_such_signals",
 }
 _LOG = logging.getLogger("madang.api")
 
@@ -59,6 +62,7 @@ def make_app(
     now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
     worker: tuple[str, ...] | None = None,
     connect: bool = False,
+    shared: bool = False,
 ) -> FastAPI:
     """Return the API and the console over an opened workspace.
 
@@ -69,11 +73,13 @@ def make_app(
         now: Clock, aware; ages on the pages are counted from it.
         worker: Command that reads files and computes studies; None = Madang's own.
         connect: Whether connections run in this process as soon as there are any; else another process has to run them.
+        shared: Whether other machines can reach the server; then everybody logs in, always.
     """
     from madang.console import Console
 
     desk = Desk(workspace)
     studies = Studies(desk.path, now=now, command=worker)
+    accounts = Accounts(workspace.library.people, shared=shared)
     live = LiveDesk(workspace, own_runner=connect)
     console = Console(desk, studies, live, now=now)
 
@@ -98,22 +104,31 @@ def make_app(
     )
     app.state.studies = studies
     app.state.live = live
+    app.state.accounts = accounts
 
     @app.get("/health", tags=["health"], summary="Whether the server answers", response_model=Health)
     def health() -> dict[str, Any]:
         return {"status": "ok", "madang": __version__, "workspace": desk.path.name}
 
-    app.include_router(make_router(desk, studies))
-    app.include_router(make_live_router(live))
-    app.include_router(make_push_router(live))
-    app.include_router(make_stream_router(live))
+    routers = (
+        make_router(desk, studies),
+        make_live_router(live),
+        make_push_router(live),
+        make_stream_router(live),
+        make_accounts_router(accounts),
+    )
+    for router in routers:
+        app.include_router(router)
     app.include_router(console.router, include_in_schema=False)
+    known = [*app.router.routes, *(route for router in (*routers, console.router) for route in router.routes)]
+    app.state.routes = [route for route in known if getattr(route, "path", None)]
     app.mount("/static", console.static, name="static")
     _answer_errors(app, console)
 
     def refuse(scope: Scope, error: MadangError, status: int) -> App:
         return answer(console, Request(scope), error, status)
 
+    app.add_middleware(Gate, accounts=accounts, routes=app.state.routes, refuse=refuse)
     app.add_middleware(Guard, hosts=hosts, limit=upload_limit, refuse=refuse)
     return app
 
@@ -153,7 +168,7 @@ def status_of(error: MadangError) -> int:
     """Return the HTTP status of an error."""
     if error.code in _NOT_THERE:
         return 404
-    return 413 if error.code == "too_large" else _STATUS[error.exit_code]
+    return _STATUS_OF_CODE.get(error.code, _STATUS[error.exit_code])
 
 
 def answer(console: Console, request: Request, error: MadangError, status: int) -> Response:
@@ -227,7 +242,7 @@ def refuse_open_host(host: str) -> RefusedError:
         "needs_accounts",
         ko=f"{host} 에서 들으면 다른 컴퓨터도 들어올 수 있는데, 아직 계정이 없어서 열지 않았어요.",
         en=f"Listening on {host} would let other machines in, and there are no accounts yet, so it was not opened.",
-        next_ko="madang serve --host 127.0.0.1 로 열고, 다른 컴퓨터에서는 SSH 터널로 들어오세요.",
-        next_en="Use madang serve --host 127.0.0.1, and reach it from elsewhere through an SSH tunnel.",
+        next_ko="madang people add 이름 --role steward 로 계정을 먼저 만들거나, madang serve --host 127.0.0.1 로 여세요.",
+        next_en="Make an account first with madang people add NAME --role steward, or use madang serve --host 127.0.0.1.",
         where={"host": host},
     )

@@ -1,6 +1,6 @@
-"""What stands between a browser and the workspace while there are no accounts: only this machine, only this site.
+"""What stands between a browser and the workspace, whoever is logged in: only the names of this server, only this site.
 
-- The Host header must name this machine, so that a page elsewhere cannot reach the server by rebinding its name.
+- The Host header must name this server, so that a page elsewhere cannot reach the server by rebinding its name.
 - A request that changes something must come from this site itself (`Sec-Fetch-Site`, `Origin`), or from a program (neither).
 - A body is limited, whether it says its length or not.
 """
@@ -127,8 +127,8 @@ def _foreign_host() -> RefusedError:
         "foreign_host",
         ko="이 서버는 이 컴퓨터의 주소로만 열려 있어요.",
         en="This server answers to the addresses of this machine only.",
-        next_ko="http://127.0.0.1 로 시작하는 주소로 열어 주세요.",
-        next_en="Open it at the address that starts with http://127.0.0.1.",
+        next_ko="http://127.0.0.1 로 시작하는 주소로 여세요. 다른 이름으로 부르려면 madang serve --name 이름 으로 알려 주세요.",
+        next_en="Open it at the address that starts with http://127.0.0.1; another name is told with madang serve --name NAME.",
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,26 +30,30 @@ def serve(
     say: Callable[[str], object] | None = None,
     path: str = "/",
     connect: bool = False,
+    names: Sequence[str] = (),
 ) -> None:
     """Serve the API and the console until the process is told to stop.
 
     Args:
         workspace: The opened workspace.
-        host: Address to listen on; only addresses of this machine are allowed while there are no accounts.
+        host: Address to listen on; only loopback addresses are allowed while there are no accounts.
         port: Port; 0 takes a free one.
         ready: File that gets ``{"url", "pid"}`` once the server answers.
         open_browser: Whether to open a browser on the console.
         say: Is told the address once the server answers.
         path: Page to open and to tell.
         connect: Whether the connections run in this process.
+        names: Host names under which others call this server, beside its addresses.
 
     Raises:
-        RefusedError: The host is not an address of this machine.
+        RefusedError: Others could reach the host, and nobody has an account.
         InputError: The port is taken or not allowed.
     """
     import uvicorn
 
-    family, address = _loopback(host)
+    family, address, shared = _where(host)
+    if shared and not workspace.library.people.has_accounts():
+        raise refuse_open_host(host)
     listener = socket.socket(family, socket.SOCK_STREAM)
     if os.name == "posix":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,7 +71,8 @@ def serve(
         ) from error
     shown = f"[{address}]" if family == socket.AF_INET6 else address
     url = f"http://{shown}:{listener.getsockname()[1]}"
-    app = make_app(workspace, hosts=HOSTS | {shown}, connect=connect)
+    called = frozenset(name.lower() for name in names) | (_own_names() if shared else frozenset())
+    app = make_app(workspace, hosts=HOSTS | {shown} | called, connect=connect, shared=shared)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -103,13 +109,29 @@ def serve(
             ready.unlink(missing_ok=True)
 
 
-def _loopback(host: str) -> tuple[socket.AddressFamily, str]:
+def _where(host: str) -> tuple[socket.AddressFamily, str, bool]:
+    """Family and address to listen on, and whether other machines can reach it."""
     if host == "localhost":
-        return socket.AF_INET, "127.0.0.1"
+        return socket.AF_INET, "127.0.0.1", False
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         raise refuse_open_host(host) from None
-    if not address.is_loopback:
-        raise refuse_open_host(host)
-    return (socket.AF_INET6 if address.version == 6 else socket.AF_INET), str(address)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    return family, str(address), not address.is_loopback
+
+
+def _own_names() -> frozenset[str]:
+    """The names and addresses under which other machines may call this one."""
+    name = socket.gethostname()
+    found = {name.lower(), socket.getfqdn().lower()}
+    with contextlib.suppress(OSError):
+        found |= {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
+    # The address that the way out of this machine begins at; nothing is sent.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            found.add(str(probe.getsockname()[0]))
+        except OSError:
+            pass
+    return frozenset(f"[{each.partition('%')[0]}]" if ":" in each else each for each in found)

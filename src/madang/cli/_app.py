@@ -60,10 +60,11 @@ def make_app(face: Face) -> typer.Typer:
             raise typer.BadParameter(t(f"{lang}: ko 또는 en만 돼요", f"{lang}: only ko or en"), param_hint="--lang")
         face.workspace = workspace or Path(os.environ.get("MADANG_WORKSPACE") or "madang-workspace")
 
-    from madang.cli import _verbs_connect, _verbs_data, _verbs_study, _verbs_system, _verbs_twin
+    from madang.cli import _verbs_connect, _verbs_data, _verbs_people, _verbs_study, _verbs_system, _verbs_twin
 
     _verbs_data.add(app, face)
     _verbs_connect.add(app, face)
+    _verbs_people.add(app, face)
     _verbs_study.add(app, face)
     _verbs_system.add(app, face)
     _verbs_twin.add(app, face)

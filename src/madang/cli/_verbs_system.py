@@ -57,6 +57,15 @@ def add(app: typer.Typer, face: Face) -> None:
             Path | None, typer.Option(help=t("응답할 준비가 되면 쓸 파일", "File written when it answers"))
         ] = None,
         browser: Annotated[bool, typer.Option("--browser", help=t("브라우저도 열어요", "Open a browser too"))] = False,
+        name: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--name",
+                help=t(
+                    "다른 컴퓨터가 부르는 이름 (여러 번 가능)", "Host name by which other machines call it (may be repeated)"
+                ),
+            ),
+        ] = None,
         no_connect: Annotated[
             bool,
             typer.Option(
@@ -78,6 +87,7 @@ def add(app: typer.Typer, face: Face) -> None:
                 ready=ready,
                 open_browser=browser,
                 connect=not no_connect,
+                names=name or (),
                 say=lambda url: face.say(face.text(f"콘솔: {url}  (멈추려면 Ctrl+C)", f"Console: {url}  (Ctrl+C stops it)")),
             )
 

@@ -1,6 +1,7 @@
-"""Who is who: parties, accounts, roles and tokens, so that there is one answer to that question.
+"""Who is who: parties, accounts, roles, tokens and sessions, so that there is one answer to that question.
 
-Secrets are never kept: a password as its scrypt hash with a salt of its own, a token as its SHA-256 (it has 256 random bits).
+Secrets are never kept: a password as its argon2id hash (older ones as scrypt, until their next log-in), a token as its SHA-256 (it has
+256 random bits).
 """
 
 from __future__ import annotations
@@ -9,15 +10,36 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from madang.errors import InputError, Json, RefusedError
 from madang.library._instants import iso, moment
 from madang.library._state import State, accounts, parties, roles, tokens
 
-RoleName = Literal["owner", "engineer", "reader", "auditor"]
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+    from sqlalchemy import ColumnElement
+
+RoleName = Literal["viewer", "operator", "engineer", "steward", "partner", "auditor"]
+ROLES: Final = get_args(RoleName)
+_OLD_ROLES: Final = {"owner": "steward", "reader": "viewer"}
+_SESSION: Final = "session"
+"""Label of the tokens that are log-in sessions; no other token may have it."""
+_SHORTEST, _LONGEST = 10, 1000
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whoever is logged in, or holds a token."""
+
+    party: str
+    login: str
+    name: str
+    role: RoleName
 
 
 class People:
@@ -65,30 +87,64 @@ class People:
             ]
 
     def give_role(self, party: str, role: RoleName) -> None:
-        """Give a party a role; giving it twice changes nothing."""
+        """Give a party its role, in place of the one it had; giving it twice changes nothing."""
+        self._known(party)
+        if role not in ROLES:
+            raise _no_role(role)
+        with self._state.begin() as db:
+            db.execute(roles.delete().where(roles.c.party == party))
+            db.execute(roles.insert().values(party=party, role=role))
+
+    def has_accounts(self) -> bool:
+        """Whether anybody has an account; until then a workspace is open on its own machine."""
         from sqlalchemy import select
 
-        self._known(party)
+        with self._state.reading() as db:
+            return db.execute(select(accounts.c.id).limit(1)).first() is not None
+
+    def accounts(self) -> list[dict[str, Json]]:
+        """Every account with its person, role and living tokens; no secrets."""
+        from sqlalchemy import select
+
+        with self._state.reading() as db:
+            has = {row.party: row.role for row in db.execute(select(roles))}
+            live = [
+                row.account for row in db.execute(select(tokens.c.account).where(tokens.c.revoked.is_(None), _no_session()))
+            ]
+            joined = select(accounts, parties.c.name).join(parties, parties.c.id == accounts.c.party)
+            return [
+                {
+                    "login": row.login,
+                    "name": row.name,
+                    "party": row.party,
+                    "role": _role(has.get(row.party)),
+                    "created": row.created,
+                    "tokens": live.count(row.id),
+                }
+                for row in db.execute(joined.order_by(accounts.c.login))
+            ]
+
+    def set_password(self, login: str, password: str) -> None:
+        """Give an account another password; whoever is logged in with the old one is logged out.
+
+        Raises:
+            InputError: There is no such account, or the password is too short or too long.
+        """
+        _check_password(login, password)
         with self._state.begin() as db:
-            if db.execute(select(roles).where(roles.c.party == party, roles.c.role == role)).first() is None:
-                db.execute(roles.insert().values(party=party, role=role))
+            row = {"salt": b"", "secret": _hasher().hash(password).encode()}
+            if not db.execute(accounts.update().where(accounts.c.login == login).values(**row)).rowcount:
+                raise _no_account(login)
+        self.revoke_tokens(login, _SESSION)
 
     def add_account(self, party: str, login: str, password: str) -> None:
         """Give a party a login; passwords need at least ten characters."""
         from sqlalchemy.exc import IntegrityError
 
         self._known(party)
-        if len(password) < 10:
-            raise InputError(
-                "password_too_short",
-                ko="비밀번호는 열 자 이상이어야 해요.",
-                en="A password needs at least ten characters.",
-                next_ko="더 긴 비밀번호를 쓰세요.",
-                next_en="Use a longer password.",
-                where={"login": login},
-            )
-        salt = self._random(16)
-        row = {"party": party, "login": login, "salt": salt, "secret": _hash(password, salt), "created": iso(self._clock())}
+        _check_password(login, password)
+        secret = _hasher().hash(password).encode()
+        row = {"party": party, "login": login, "salt": b"", "secret": secret, "created": iso(self._clock())}
         try:
             with self._state.begin() as db:
                 db.execute(accounts.insert().values(**row))
@@ -112,21 +168,83 @@ class People:
 
         with self._state.reading() as db:
             row = db.execute(select(accounts).where(accounts.c.login == login)).first()
-        given = _hash(password, row.salt if row is not None else b"\0" * 16)
-        if row is None or not hmac.compare_digest(given, row.secret):
+        secret = bytes(row.secret) if row is not None else _nobody()
+        if len(password) > _LONGEST or not _fits(password, bytes(row.salt) if row is not None else b"", secret) or row is None:
             raise _unknown()
+        if not secret.startswith(b"$argon2id$") or _hasher().check_needs_rehash(secret.decode()):
+            with self._state.begin() as db:
+                fresh = {"salt": b"", "secret": _hasher().hash(password).encode()}
+                db.execute(accounts.update().where(accounts.c.id == row.id).values(**fresh))
         return str(row.party)
 
+    def begin_session(self, login: str, password: str, *, valid: timedelta) -> tuple[str, Person]:
+        """Log in and return the session's token, which is kept only as a hash, and who it is.
+
+        Raises:
+            RefusedError: Login and password do not fit.
+        """
+        self.log_in(login, password)
+        token = self._new_token(login, _SESSION, valid)
+        return token, self.person(token, session=True)
+
+    def end_session(self, token: str) -> None:
+        """Make a session worthless; one that is unknown changes nothing."""
+        with self._state.begin() as db:
+            where = (tokens.c.hash == _digest(token)) & (tokens.c.label == _SESSION)
+            db.execute(tokens.update().where(where).values(revoked=iso(self._clock())))
+
+    def person(self, token: str, *, session: bool) -> Person:
+        """Return who a session (of a browser) or a token (of a program) belongs to.
+
+        Raises:
+            RefusedError: It is unknown, revoked or expired, or of the other kind.
+        """
+        from sqlalchemy import select
+
+        with self._state.reading() as db:
+            columns = (accounts.c.party, accounts.c.login, parties.c.name, tokens.c.expires, tokens.c.revoked, tokens.c.label)
+            joined = (
+                select(*columns).join(tokens, tokens.c.account == accounts.c.id).join(parties, parties.c.id == accounts.c.party)
+            )
+            row = db.execute(joined.where(tokens.c.hash == _digest(token))).first()
+            if row is None or row.revoked is not None or (row.label == _SESSION) is not session:
+                raise _unknown()
+            role = db.execute(select(roles.c.role).where(roles.c.party == row.party)).scalar()
+        until = moment(row.expires)
+        if until is not None and until <= self._clock():
+            raise _unknown()
+        return Person(str(row.party), str(row.login), str(row.name), _role(role))
+
     def add_token(self, login: str, label: str, *, valid: timedelta | None = None) -> str:
-        """Return a new token of an account; it is shown this once and kept only as a hash."""
+        """Return a new token of an account; it is shown this once and kept only as a hash.
+
+        Raises:
+            InputError: There is no such account, or the label is kept for sessions.
+        """
+        if label == _SESSION or not label.strip():
+            raise InputError(
+                "bad_label",
+                ko=f"토큰 이름은 비어 있거나 {_SESSION} 일 수 없어요.",
+                en=f"A token's label cannot be empty or “{_SESSION}”.",
+                next_ko="어디에 쓰는지 알 수 있는 이름을 주세요.",
+                next_en="Name what it is for.",
+                where={"login": login},
+            )
+        return self._new_token(login, label, valid)
+
+    def _new_token(self, login: str, label: str, valid: timedelta | None) -> str:
         from sqlalchemy import select
 
         now = self._clock()
-        token = f"mdt_{self._random(32).hex()}"
+        token = f"{'mds' if label == _SESSION else 'mdt'}_{self._random(32).hex()}"
         with self._state.begin() as db:
             account = db.execute(select(accounts.c.id).where(accounts.c.login == login)).scalar()
             if account is None:
                 raise _no_account(login)
+            if label == _SESSION:
+                # Sessions end each day; those that have ended are not kept.
+                over = (tokens.c.label == _SESSION) & ((tokens.c.expires < iso(now)) | tokens.c.revoked.is_not(None))
+                db.execute(tokens.delete().where(over))
             expires = None if valid is None else iso(now + valid)
             row = {"account": account, "hash": _digest(token), "label": label, "created": iso(now), "expires": expires}
             db.execute(tokens.insert().values(**row))
@@ -141,8 +259,7 @@ class People:
             if account is None:
                 raise _no_account(login)
             where = (tokens.c.account == account) & tokens.c.revoked.is_(None)
-            if label is not None:
-                where &= tokens.c.label == label
+            where &= _no_session() if label is None else tokens.c.label == label
             return db.execute(tokens.update().where(where).values(revoked=iso(self._clock()))).rowcount
 
     def who(self, token: str) -> str:
@@ -178,8 +295,72 @@ class People:
                 )
 
 
-def _hash(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT)
+@cache
+def _hasher() -> PasswordHasher:
+    """Argon2id with the first choice of RFC 9106, section 4, for little memory: 64 MiB, three passes, four lanes."""
+    from argon2 import PasswordHasher
+    from argon2.profiles import RFC_9106_LOW_MEMORY
+
+    return PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+
+
+@cache
+def _nobody() -> bytes:
+    """A hash that nobody knows the password of, so that an unknown login takes as long as a wrong password."""
+    return _hasher().hash(secrets.token_hex(16)).encode()
+
+
+def _fits(password: str, salt: bytes, secret: bytes) -> bool:
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    if not secret.startswith(b"$argon2id$"):
+        return hmac.compare_digest(hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT), secret)
+    try:
+        return _hasher().verify(secret.decode(), password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _no_session() -> ColumnElement[bool]:
+    return tokens.c.label != _SESSION
+
+
+def _role(found: str | None) -> RoleName:
+    """The role of a party; without one it may look on, as the least of the house."""
+    name = _OLD_ROLES.get(found or "", found or "viewer")
+    return cast(RoleName, name) if name in ROLES else "viewer"
+
+
+def _check_password(login: str, password: str) -> None:
+    if len(password) < _SHORTEST:
+        raise InputError(
+            "password_too_short",
+            ko="비밀번호는 열 자 이상이어야 해요.",
+            en="A password needs at least ten characters.",
+            next_ko="더 긴 비밀번호를 쓰세요.",
+            next_en="Use a longer password.",
+            where={"login": login},
+        )
+    if len(password) > _LONGEST:
+        raise InputError(
+            "password_too_long",
+            ko=f"비밀번호는 {_LONGEST}자까지예요.",
+            en=f"A password has at most {_LONGEST} characters.",
+            next_ko="더 짧은 비밀번호를 쓰세요.",
+            next_en="Use a shorter password.",
+            where={"login": login},
+        )
+
+
+def _no_role(role: str) -> InputError:
+    return InputError(
+        "no_such_role",
+        ko=f"‘{role}’이라는 역할이 없어요. 있는 것: {', '.join(ROLES)}",
+        en=f"There is no role “{role}”. There are: {', '.join(ROLES)}",
+        next_ko="그 가운데 하나를 주세요.",
+        next_en="Give one of them.",
+        where={"allowed": [*ROLES]},
+    )
 
 
 def _digest(token: str) -> bytes:
