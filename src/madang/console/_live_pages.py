@@ -27,6 +27,8 @@ _LANES: Final = 8
 _FIRST: Final = 3
 """Lanes shown to a reader who has not chosen any."""
 _SPANS: Final = ((900, "15m"), (3600, "1h"), (28_800, "8h"), (86_400, "1d"), (604_800, "7d"))
+_HELD: Final = ("set_point", "state", "recipe", "limit", "category")
+"""Roles whose value holds until it is changed."""
 _LASTINGS: Final = ((0, "0"), (60, "60"), (300, "300"), (1800, "1800"))
 _MARKS: Final = {
     "connected": "",
@@ -377,6 +379,8 @@ def _point_view(view: View, point: Mapping[str, Any]) -> dict[str, Any]:
         "unit": unit_symbol(point.get("unit"), view.lang),
         "limits": point.get("limits") or [],
         "numeric": point.get("data_type") in ("number", "integer"),
+        "drawn": point.get("data_type") != "text",
+        "steps": point.get("data_type") == "boolean" or point.get("role") in _HELD,
     }
 
 

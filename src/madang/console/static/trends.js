@@ -111,7 +111,11 @@ function makeLane(point, index) {
   row.append(head, box);
   board.append(row);
   const lane = { point, row, now, data: [[], [], []], worst: [], plot: null };
-  const last = index === wanted.length - 1;
+  // A text has no axis: its lane tells the newest one.
+  if (!point.drawn) return lane;
+  // What holds until it is changed (states, set points) is drawn as steps.
+  const paths = point.steps ? uPlot.paths.stepped({ align: 1 }) : undefined;
+  const last = index === wanted.findLastIndex((other) => other.drawn);
   const both = axes(true, point.unit);
   if (!last) both[0] = { ...both[0], size: 6, values: () => [] };
   both[1] = { ...both[1], size: 72, label: undefined };
@@ -125,8 +129,8 @@ function makeLane(point, index) {
     cursor: { sync: { key: "trends" }, drag: { x: true, y: false, setScale: false }, points: { size: 5 } },
     series: [
       {},
-      { stroke: token(colour), width: 1.25, spanGaps: false, points: { show: false } },
-      { stroke: token(colour), width: 1.25, spanGaps: false, points: { show: false } },
+      { stroke: token(colour), width: 1.25, spanGaps: false, points: { show: false }, paths },
+      { stroke: token(colour), width: 1.25, spanGaps: false, points: { show: false }, paths },
     ],
     bands: [{ series: [2, 1], fill: token("--band") }],
     axes: both,
@@ -172,7 +176,7 @@ function showCursor(plot) {
 
 function drawRibbon() {
   const ribbon = document.getElementById("ribbon");
-  const plot = state.lanes[0]?.plot;
+  const plot = state.lanes.find((lane) => lane.plot)?.plot;
   if (!ribbon || !plot) return;
   ribbon.hidden = state.lots.length === 0;
   const left = plot.bbox.left / devicePixelRatio;
@@ -198,8 +202,8 @@ function show(trend) {
     any ||= series.at.length > 0;
     lane.worst = [...series.worst];
     lane.data = [[...series.at], [...series.low], [...series.high]];
-    lane.plot.setData(lane.data, false);
-    lane.plot.setScale("x", { min: state.from, max: state.to });
+    lane.plot?.setData(lane.data, false);
+    lane.plot?.setScale("x", { min: state.from, max: state.to });
   }
   document.getElementById("trend-note").textContent = any ? "" : words.empty;
   document.getElementById("trend-note").hidden = any;
@@ -258,7 +262,7 @@ function newest(values, now) {
     old.textContent = value.time === null ? words.none : `${value[`quality_${lang}`]} · ${words.age.replace("{age}", age(value.age_seconds))}`;
     lane.now.classList.toggle("stale", Boolean(value.stale));
     lane.now.classList.toggle("bad", value.quality_class === "bad");
-    if (!state.live || value.time === null) continue;
+    if (!state.live || !lane.plot || value.time === null) continue;
     const at = seconds(value.time);
     const [times, low, high] = lane.data;
     if (times.length > 0 && at <= times[times.length - 1]) continue;
@@ -275,8 +279,8 @@ function newest(values, now) {
     let drop = 0;
     while (drop < lane.data[0].length - 1 && lane.data[0][drop + 1] < state.from) drop += 1;
     if (drop > 0) { for (const part of lane.data) part.splice(0, drop); lane.worst.splice(0, drop); }
-    lane.plot.setData(lane.data, false);
-    lane.plot.setScale("x", { min: state.from, max: state.to });
+    lane.plot?.setData(lane.data, false);
+    lane.plot?.setScale("x", { min: state.from, max: state.to });
   }
   drawRibbon();
 }
@@ -312,7 +316,7 @@ function start() {
   listen();
   setInterval(settle, 20_000);
   new ResizeObserver(() => {
-    for (const lane of state.lanes) lane.plot.setSize({ width: board.clientWidth, height: lane.plot.height });
+    for (const lane of state.lanes) lane.plot?.setSize({ width: board.clientWidth, height: lane.plot.height });
     drawRibbon();
   }).observe(board);
   document.getElementById("live")?.addEventListener("click", () => {
