@@ -225,3 +225,53 @@ def test_the_command_stops_whole_when_it_is_told_to(tmp_path: Path) -> None:
     assert json.loads(report.read_text(encoding="utf-8"))["schema"] == "twin/1"
     assert pq.read_table(trace).num_rows > 0
     assert pq.read_table(sent_path(trace)).num_rows == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there does not learn that its parent has ended")
+def test_a_plant_started_with_its_parent_does_not_outlive_it(tmp_path: Path) -> None:
+    ready = tmp_path / "r.json"
+    command = [
+        sys.executable,
+        "-m",
+        "madang",
+        "twin",
+        "run",
+        "cathode_firing",
+        "--mes",
+        str(tmp_path),
+        "--ready",
+        str(ready),
+        "--quiet",
+    ]
+    program = f"import subprocess, time; subprocess.Popen({[*command, '--with-parent']!r}); time.sleep(600)"
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        until = time.monotonic() + 60
+        while not ready.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        pid = json.loads(ready.read_text(encoding="utf-8"))["pid"]
+    finally:
+        parent.kill()
+        parent.wait()
+    until = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_demo_twice_in_one_folder_ends_with_a_verdict_and_loses_nothing_of_the_living_line(tmp_path: Path) -> None:
+    for turn in range(2):
+        report = tmp_path / f"{turn}.json"
+        command = [sys.executable, "-m", "madang", "--workspace", str(tmp_path / "ws"), "demo", "--headless", "--quiet"]
+        assert subprocess.run([*command, "--json", str(report)], timeout=600).returncode == 0
+        document = json.loads(report.read_text(encoding="utf-8"))
+        assert document["schema"] == "study/1"
+        assert document["verdict"]
+        live = document["live"]
+        assert live["kept"] > 500
+        assert (live["lost"], live["doubled"], live["invented"]) == (0, 0, 0)
+        assert live["kept"] + live["in_gaps"] == live["expected"]
+        assert live["everything_committed"] is True
