@@ -63,18 +63,20 @@ class Ledger:
     A line that cannot be written (the disk is full) is kept and written with the next one, or by `flush`.
 
     Args:
-        path: The file ``gaps.jsonl``.
+        path: The file ``gaps.jsonl``; None keeps the gaps in memory alone.
         connection: Name of the connection; the beginning of each id.
     """
 
-    def __init__(self, path: Path, connection: str) -> None:
+    def __init__(self, path: Path | None, connection: str) -> None:
         self.path = path
         self.connection = connection
         self._lock = threading.RLock()
-        self._gaps = {gap.id: gap for gap in Ledger.read(path, connection)}
-        self._keys = {str(line["key"]): str(line["id"]) for line in _lines(path) if line.get("key")}
+        self._gaps = {} if path is None else {gap.id: gap for gap in Ledger.read(path, connection)}
+        self._keys = {
+            str(line["key"]): str(line["id"]) for line in (_lines(path) if path is not None else ()) if line.get("key")
+        }
         self._unwritten: list[bytes] = []
-        self._torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        self._torn = path is not None and path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
 
     @staticmethod
     def read(path: Path, connection: str) -> list[Gap]:
@@ -112,8 +114,9 @@ class Ledger:
         note: str = "",
         key: str = "",
     ) -> str:
-        """Note a gap that begins; the same cause and tags, still open, or the same key, is noted once, from the
-        earliest instant told.
+        """Note a gap that begins.
+
+        The same cause and tags, still open, is noted once, from the earliest instant told; the same key is noted once for ever.
 
         Returns:
             The gap's id.
@@ -190,7 +193,8 @@ class Ledger:
     def flush(self) -> bool:
         """Write what could not be written before; returns whether all is written."""
         with self._lock:
-            if not self._unwritten:
+            if not self._unwritten or self.path is None:
+                self._unwritten.clear()
                 return True
             try:
                 handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

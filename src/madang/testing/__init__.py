@@ -8,6 +8,7 @@
 ('plain csv', 1)
 
 `join_plant` makes systems that disagree about lots and clocks, `trap_cases` pairs of a table with a planted leak and its clean twin.
+`SourceContract` and `ActuatorContract` are the tests of an adapter: a class with one fixture. `RecordingSink` is a sink in memory.
 Names are looked up when first used, so that one generator does not load the needs of another.
 """
 
@@ -17,11 +18,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from madang.testing._actuator_contract import ActuatorContract, ActuatorPeer, PretendActuator
     from madang.testing._joins import JoinPlant, join_plant
     from madang.testing._messy import SINGLES, Judged, MessyFile, Score, messy_file, score_intake
+    from madang.testing._sink import RecordingSink
+    from madang.testing._source_contract import SourceContract, SourcePeer
     from madang.testing._traps import TrapCase, trap_cases
-
 _HOMES = {
+    "SourcePeer": "_source_contract",
+    "SourceContract": "_source_contract",
+    "RecordingSink": "_sink",
+    "PretendActuator": "_actuator_contract",
+    "ActuatorPeer": "_actuator_contract",
+    "ActuatorContract": "_actuator_contract",
     "SINGLES": "_messy",
     "JoinPlant": "_joins",
     "Judged": "_messy",
@@ -36,10 +45,16 @@ _HOMES = {
 
 __all__ = [
     "SINGLES",
+    "ActuatorContract",
+    "ActuatorPeer",
     "JoinPlant",
     "Judged",
     "MessyFile",
+    "PretendActuator",
+    "RecordingSink",
     "Score",
+    "SourceContract",
+    "SourcePeer",
     "TrapCase",
     "join_plant",
     "messy_file",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -133,15 +132,14 @@ class ReplaySource:
         if missing:
             sink.gap_opened("bad_tag", self.clock(), tags=missing)
         shown = self._shown_times(recording, sink, begin=True)
-        due = self._due(recording, sink)
-        self._place = (
-            int(sink.cursor("row") or 0) if self.speed == 0 else int(np.searchsorted(due, time.monotonic_ns() // 1000))
-        )
+        due = self._anchor(sink, begin=True) + self._offsets(recording)
+        kept = int(sink.cursor("row") or 0)
+        self._place = kept if self.speed == 0 else int(np.searchsorted(due, _micros(self.clock())))
         sink.state("connected")
         while not stop.is_set():
             end = min(len(recording), self._place + _ROWS)
             if self.speed:
-                end = min(end, int(np.searchsorted(due, time.monotonic_ns() // 1000, side="right")))
+                end = min(end, int(np.searchsorted(due, _micros(self.clock()), side="right")))
             if end == self._place:
                 if self._place == len(recording):
                     stop.wait()
@@ -160,7 +158,8 @@ class ReplaySource:
         recording = self._recording()
         shown = self._shown_times(recording, sink)
         first, end = np.searchsorted(shown, [_micros(interval.start), _micros(interval.end)])
-        end = min(int(end), self._place)
+        past = self._anchor(sink, begin=False) + self._offsets(recording)
+        end = min(int(end), self._place if self.speed == 0 else int(np.searchsorted(past, _micros(self.clock()), side="right")))
         numbers = np.array([sink.number_of(self._tag(name)) for name in recording.tags], np.int32)
         only = [i for i, name in enumerate(recording.tags) if name in (tags or self.wanted or recording.tags)]
         count = 0
@@ -207,11 +206,6 @@ class ReplaySource:
     def _shown_times(self, recording: Recording, sink: Sink, *, begin: bool = False) -> npt.NDArray[np.int64]:
         anchor = self._anchor(sink, begin=begin)
         return recording.times if self.times == "kept" else anchor + self._offsets(recording)
-
-    def _due(self, recording: Recording, sink: Sink) -> npt.NDArray[np.int64]:
-        """Return when each sample is handed out, on the steady clock [us]."""
-        passed = _micros(self.clock()) - self._anchor(sink, begin=True)
-        return self._offsets(recording) + (time.monotonic_ns() // 1000 - passed)
 
     def _block(
         self,
