@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from madang.connect.sparkplug._wire import DataType, Payload
+from madang.connect.sparkplug._wire import DataType, Payload, Wire
 
 NOW = 1_767_225_600_000
 """Time of the first message [ms since 1970]."""
@@ -24,7 +23,7 @@ _FIELDS = {
 }
 
 
-def put(metric: Any, datatype: DataType, value: Any) -> Any:
+def put(metric: Wire, datatype: DataType, value: Wire) -> Wire:
     """Set a value as the wire carries it: whole numbers without sign."""
     if value is None:
         metric.is_null = True
@@ -54,7 +53,7 @@ class Edge:
         tail = f"/{device}" if device else ""
         return f"{self.namespace}/{self.group}/{kind}/{self.node}{tail}"
 
-    def payload(self, *, seq: bool = True) -> Any:
+    def payload(self, *, seq: bool = True) -> Wire:
         self.now += 1_000
         payload = Payload(timestamp=self.now)
         if seq:
@@ -63,7 +62,7 @@ class Edge:
         return payload
 
     def nbirth(
-        self, metrics: Mapping[str, tuple[DataType, Any]] | None = None, *, alias: int | None = None
+        self, metrics: Mapping[str, tuple[DataType, Wire]] | None = None, *, alias: int | None = None
     ) -> tuple[str, bytes]:
         self.seq = 0
         payload = self.payload()
@@ -73,7 +72,7 @@ class Edge:
         return self.topic("NBIRTH"), payload.SerializeToString()
 
     def dbirth(
-        self, device: str, metrics: Mapping[str, tuple[DataType, Any]], *, alias: int | None = None
+        self, device: str, metrics: Mapping[str, tuple[DataType, Wire]], *, alias: int | None = None
     ) -> tuple[str, bytes]:
         payload = self.payload()
         self._fill(payload, metrics, alias)
@@ -81,7 +80,7 @@ class Edge:
 
     def data(
         self,
-        *values: tuple[str | int, DataType, Any],
+        *values: tuple[str | int, DataType, Wire],
         device: str | None = None,
         historical: bool = False,
         at: int | None = None,
@@ -110,7 +109,7 @@ class Edge:
     def ddeath(self, device: str) -> tuple[str, bytes]:
         return self.topic("DDEATH", device), self.payload().SerializeToString()
 
-    def _fill(self, payload: Any, metrics: Mapping[str, tuple[DataType, Any]], alias: int | None) -> None:
+    def _fill(self, payload: Wire, metrics: Mapping[str, tuple[DataType, Wire]], alias: int | None) -> None:
         for at, (name, (datatype, value)) in enumerate(metrics.items()):
             metric = payload.metrics.add(name=name, datatype=datatype, timestamp=self.now)
             if alias is not None:

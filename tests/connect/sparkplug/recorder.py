@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,10 @@ def _connect(connection: Connection, body: bytes) -> None:
         connection.will = Published(topic, body[at + 2 : at + 2 + length], flags >> 3 & 3, bool(flags & 0x20))
 
 
-def _length(stream: object) -> int:
+def _length(stream: BinaryIO) -> int:
     value, shift = 0, 0
     while True:
-        digit = stream.read(1)[0]  # type: ignore[attr-defined]
+        digit = stream.read(1)[0]
         value |= (digit & 127) << shift
         if not digit & 128:
             return value
