@@ -19,8 +19,8 @@ from madang.library._kernels import (
     range_slice,
     rolling_mean_std,
     time_above,
-    window_features,
 )
+from madang.library._windows import window_features
 
 _SEEDS = st.integers(0, 2**32 - 1)
 

@@ -40,14 +40,13 @@ def as_of(time: TimeArray, at: TimeArray, *, tolerance: int | None = None, direc
     whole, wanted = whole_times(time), whole_times(at)
     if len(whole) == 0:
         return np.full(len(wanted), -1, dtype=np.int64)
-    before = np.searchsorted(whole, wanted, side="right").astype(np.int64) - 1
-    first_after = np.searchsorted(whole, wanted, side="left").astype(np.int64)
-    after = np.where(first_after < len(whole), first_after, -1)
     if direction == "backward":
-        found = before
-    elif direction == "forward":
-        found = after
+        found = _latest(whole, wanted)
     else:
+        first_after = np.searchsorted(whole, wanted, side="left").astype(np.int64)
+        found = np.where(first_after < len(whole), first_after, -1)
+    if direction == "nearest":
+        before, after = _latest(whole, wanted), found
         far = np.iinfo(np.int64).max
         to_before = np.where(before >= 0, wanted - whole[before], far)
         to_after = np.where(after >= 0, whole[after] - wanted, far)
@@ -55,6 +54,16 @@ def as_of(time: TimeArray, at: TimeArray, *, tolerance: int | None = None, direc
     if tolerance is not None:
         found = np.where((found >= 0) & (np.abs(whole[found] - wanted) <= tolerance), found, -1)
     return found
+
+
+def _latest(whole: IntArray, wanted: IntArray) -> IntArray:
+    """Return for each instant the index of the last time not later than it, -1 before the first."""
+    if len(wanted) < 4 * len(whole) or bool((wanted[1:] < wanted[:-1]).any()):
+        return np.searchsorted(whole, wanted, side="right").astype(np.int64) - 1
+    # Many instants in order: it is cheaper to find where each time begins to hold.
+    begins = np.searchsorted(wanted, whole, side="left")
+    lengths = np.diff(np.concatenate(([0], begins, [len(wanted)])))
+    return np.repeat(np.arange(-1, len(whole), dtype=np.int64), lengths)
 
 
 def as_of_by(
@@ -260,18 +269,35 @@ def rolling_mean_std(time: TimeArray, value: FloatArray, span: int) -> tuple[Flo
     """
     whole = whole_times(time)
     low = np.searchsorted(whole, whole - span, side="right")
-    high = np.searchsorted(whole, whole, side="right")
-    present = ~np.isnan(value)
-    centre = float(np.mean(value[present])) if present.any() else 0.0
-    centred = np.where(present, value - centre, 0.0)
-    n, total, squares = (
-        np.concatenate(([0.0], np.cumsum(part)))[high] - np.concatenate(([0.0], np.cumsum(part)))[low]
-        for part in (present.astype(np.float64), centred, centred * centred)
-    )
+    rises = bool((whole[1:] > whole[:-1]).all())
+    high = np.arange(1, len(whole) + 1) if rises else np.searchsorted(whole, whole, side="right")
+    absent = np.isnan(value)
+    gaps = bool(absent.any())
+    present = ~absent
+    centre = float(np.mean(value[present] if gaps else value)) if len(value) and present.any() else 0.0
+    centred = np.where(absent, 0.0, value - centre) if gaps else value - centre
+    n = _between(present.astype(np.float64), low, high) if gaps else (high - low).astype(np.float64)
+    total = _between(centred, low, high)
+    variance = _between(np.square(centred, out=centred), low, high)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(n > 0, centre + total / n, np.nan)
-        variance = np.where(n > 1, (squares - total * total / n) / (n - 1), np.nan)
-    return mean, np.sqrt(np.maximum(variance, 0.0))
+        mean = total / n
+        variance -= total * mean
+        variance /= n - 1.0
+        mean += centre
+        np.maximum(variance, 0.0, out=variance)
+        if gaps or bool((n < 2).any()):
+            mean[n < 1], variance[n < 2] = np.nan, np.nan
+    return mean, np.sqrt(variance, out=variance)
+
+
+def _between(value: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
+    """Return the sums of ``value[low:high]``."""
+    running = np.empty(len(value) + 1)
+    running[0] = 0.0
+    np.cumsum(value, out=running[1:])
+    found: FloatArray = running[high]
+    found -= running[low]
+    return found
 
 
 def whole_times(time: TimeArray | NDArray[np.datetime64]) -> IntArray:
