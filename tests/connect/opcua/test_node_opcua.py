@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,4 +153,3 @@ def test_a_cut_line_is_taken_up_again_without_loss(peer: trials.Peer) -> None:
     gaps = [(gap.since.timestamp() * 1000, gap.until.timestamp() * 1000) for gap in sink.of("disconnected") if gap.until]
     assert len(gaps) == 2
     assert [one for one in missing if not any(since <= one[2] <= until for since, until in gaps)] == []
-    print(json.dumps({"missing": len(missing), "whole": [gap.whole for gap in sink.of("disconnected")]}))

@@ -229,7 +229,7 @@ def crash(
                 begun = time.perf_counter()
                 before = collector.status().received
                 peer.go()
-                _until(lambda before=before: collector.status().received >= before + 2 * tags, 30)  # type: ignore[misc]
+                _until(lambda before=before: collector.status().received >= before + 2 * tags, 30)
                 resumed.append(time.perf_counter() - begun)
             _steps(intake, up)
             collector_gaps = spool.ledger

@@ -43,6 +43,8 @@ _LOOK_AGAIN_S: Final = 180.0
 """How often the server is browsed again for new tags, where all are followed [s]."""
 _LOOK_SOON_S: Final = 1.0
 """The same after a tag vanished; it may have been renamed [s]."""
+_MEANING_CHANGED: Final = 0xC000
+"""Bits "semantics changed" (14) and "structure changed" (15) of a data value's status (OPC 10000-4, 7.39.1)."""
 _GONE: Final = (ua.StatusCodes.BadNodeIdUnknown, ua.StatusCodes.BadNodeIdInvalid)
 _OVERFLOW_QUIET_S: Final = 5.0
 _TRUST_LOOK_S: Final = 2.0
@@ -130,6 +132,7 @@ class Live:
         self._pause_wanted = False
         self._ever = False
         self._vanished = False
+        self._asking = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._state: tuple[ConnectionState, Bilingual | None] | None = None
         self.server_clock = ServerClock()
@@ -269,6 +272,7 @@ class Live:
                 name = item.tag.name.removesuffix(item.element) if item.element else item.tag.name
                 with contextlib.suppress(ValueError):
                     item.node = namespaces.node(name).to_string()
+            await self._describe_again(link, namespaces, self.items.all)
             return
         described, unknown = await plan(link, namespaces, self.options, self._wanted)
         follow = [one for one in described if one.supported]
@@ -323,9 +327,56 @@ class Live:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._rows:
+        if not self._rows or self._asking:
             return
         rows, self._rows = self._rows, []
+        changed = [place for place, row in enumerate(rows) if row[3] & _MEANING_CHANGED and self._is_new_meaning(row)]
+        if changed and self.link is not None and self.namespaces is not None:
+            # What a value means (unit, range) has to be known before the value is handed on.
+            self._rows = rows[changed[0] :]
+            rows = rows[: changed[0]]
+            self._asking = True
+            self._start(
+                self._ask_meaning(self.link, self.namespaces, {row[0] for row in self._rows if row[3] & _MEANING_CHANGED})
+            )
+        if rows:
+            self._hand_on(rows)
+
+    def _is_new_meaning(self, row: Row) -> bool:
+        """Whether the bits "semantics changed" or "structure changed" were not there on the tag's last value already."""
+        last = self.items.last.get(row[0])
+        return last is None or not int(last[3]) & _MEANING_CHANGED  # type: ignore[call-overload]
+
+    async def _ask_meaning(self, link: Link, names: Namespaces, handles: set[int]) -> None:
+        """Ask again what some tags mean, and let their values go on."""
+        try:
+            await self._describe_again(
+                link, names, [self.items.all[handle] for handle in sorted(handles) if handle < len(self.items)]
+            )
+        except (*_LOST, ValueError):
+            for handle in handles:
+                self.items.fact(self.items.all[handle], "meaning", "changed, and could not be asked")
+        finally:
+            self._asking = False
+            rows, self._rows = self._rows, []
+            if rows:
+                self._hand_on(rows)
+
+    async def _describe_again(self, link: Link, names: Namespaces, items: Sequence[Item]) -> None:
+        """Take over what the server now says of some tags."""
+        whole = [item for item in items if not item.element and not item.refused]
+        nodes = [ua.NodeId.from_string(item.node) for item in whole]
+        for item, one in zip(whole, await describe(link, names, [Found(node) for node in nodes]), strict=True):
+            if one.status:
+                continue
+            item.history = one.history
+            for told in (item, *(self.items.all[handle] for handle in item.elements.values())):
+                new = {name: getattr(one.tag, name) for name in ("unit", "low", "high")}
+                facts = {**told.tag.facts, **one.tag.facts}
+                if any(getattr(told.tag, name) != value for name, value in new.items()) or facts != told.tag.facts:
+                    self.items.learn(told, **new, facts=facts)
+
+    def _hand_on(self, rows: Sequence[Row]) -> None:
         turned = self._columnizer.turn(rows, self._now())
         self._notes(turned)
         if turned.columns is not None:
@@ -594,6 +645,7 @@ class Live:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._asking = False
         self._flush()
         self._quiet_overflows(0.0, all_of_them=True)
         if self._publisher is not None:
