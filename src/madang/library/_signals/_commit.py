@@ -85,7 +85,7 @@ class LiveTable:
         return self.log.live()
 
     def commit(self, files: Sequence[NewFile], marks: Sequence[Mark], now: datetime) -> bool:
-        """Make files part of the table, together with the marks; durable when it returns.
+        """Make files part of the table, together with the marks; durable when it returns. Files that it does not take are deleted.
 
         Returns:
             Whether anything was written; False when all of it was taken before.
@@ -93,29 +93,46 @@ class LiveTable:
         Raises:
             AlreadyTaken: A part of it was taken before; nothing was written.
         """
-        sync_folder(self.folder)
-        self._faults.at("live:files")
-        with self.lock.held():
-            while True:
-                self.log.refresh()
-                if marks and all(self.log.mark(m.app) >= m.upto for m in marks):
-                    return False
-                for mark in marks:
-                    if self.log.mark(mark.app) != mark.after:
-                        raise AlreadyTaken(mark.app, self.log.mark(mark.app))
-                time_ms = self.log.next_time(int(now.timestamp() * 1000))
-                actions: list[dict[str, Json]] = [
-                    {"txn": {"appId": m.app, "version": m.upto, "lastUpdated": time_ms}} for m in marks
-                ]
-                actions += [add_action(f, time_ms) for f in files]
-                self._faults.at("live:locked")
-                if self.log.append(actions, operation="WRITE", time_ms=time_ms):
-                    break
-            self._faults.at("live:committed")
-            if self.log.checkpoint_due():
-                self.log.checkpoint()
-                self._faults.at("live:checkpoint")
+        named = False
+        try:
+            sync_folder(self.folder)
+            self._faults.at("live:files")
+            with self.lock.held():
+                while True:
+                    self.log.refresh()
+                    if marks and all(self.log.mark(m.app) >= m.upto for m in marks):
+                        self.discard(files)
+                        return False
+                    for mark in marks:
+                        if self.log.mark(mark.app) != mark.after:
+                            raise AlreadyTaken(mark.app, self.log.mark(mark.app))
+                    time_ms = self.log.next_time(int(now.timestamp() * 1000))
+                    actions: list[dict[str, Json]] = [
+                        {"txn": {"appId": m.app, "version": m.upto, "lastUpdated": time_ms}} for m in marks
+                    ]
+                    actions += [add_action(f, time_ms) for f in files]
+                    self._faults.at("live:locked")
+                    named = True
+                    if self.log.append(actions, operation="WRITE", time_ms=time_ms):
+                        break
+                    named = False
+                self._faults.at("live:committed")
+                self._checkpoint_when_due()
+        except BaseException:
+            # From the moment that the log may name them the files stay, whatever goes wrong after it.
+            if not named:
+                self.discard(files)
+            raise
         return True
+
+    def _checkpoint_when_due(self) -> None:
+        if not self.log.checkpoint_due():
+            return
+        try:
+            self.log.checkpoint()
+        except OSError:  # a full disk: the commit stands, and the log is summed up another time
+            return
+        self._faults.at("live:checkpoint")
 
     def replace(self, old: Sequence[str], new: Sequence[NewFile], now: datetime) -> bool:
         """Put files in the place of others; False, and the new ones are deleted, when an old one is not live any more."""

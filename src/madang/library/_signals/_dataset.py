@@ -223,7 +223,7 @@ class SignalsWriter:
         upto = {app: r.sequence for app, r in sealed.rejects}
         file = write_rejects(table.folder, [r for _, r in sealed.rejects])
         marks = [Mark(app, self._taken_rejects[app], last) for app, last in upto.items()]
-        self._commit_to(table, [file], marks, now)
+        table.commit([file], marks, now)
         for _, rejected in sealed.rejects:
             sealed.counted.setdefault(rejected.connection, Counted()).rejects += 1
         self._taken_rejects |= upto
@@ -236,7 +236,7 @@ class SignalsWriter:
         files = write_samples(self._table.folder, sort(samples), self._book)
         self._save_versions(now)
         marks = [Mark(app, self.taken(app), last) for app, last in sealed.upto.items()]
-        self._commit_to(self._table, files, marks, now)
+        self._table.commit(files, marks, now)
         self._proposals.look(samples)
         self._taken |= sealed.upto
 
@@ -258,14 +258,6 @@ class SignalsWriter:
             counted.samples += int(new.sum())
             if new.any():
                 sealed.arena.add(chosen(samples, new))
-
-    def _commit_to(self, table: LiveTable, files: Any, marks: list[Mark], now: datetime) -> None:  # noqa: ANN401 (files of either table)
-        try:
-            if not table.commit(files, marks, now):
-                table.discard(files)
-        except BaseException:
-            table.discard(files)
-            raise
 
     def _save_versions(self, now: datetime) -> None:
         fresh = self._book.take_fresh()

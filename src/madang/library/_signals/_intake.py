@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from madang.connect import Block, Decoder, Message, Reject, Rows, Tag
 from madang.library._commit import Faults
@@ -20,8 +21,8 @@ from madang.library._signals._keeping import Keeping
 from madang.library._signals._quarantine import Rejected
 from madang.library._signals._resort import Resorted
 from madang.library._signals._rows import RowsWriter, SealedRows, table_dataset
-from madang.library._signals._samples import samples_of
-from madang.library._signals._scales import Int32Array
+from madang.library._signals._samples import BoolArray, samples_of
+from madang.library._signals._scales import Int32Array, IntArray
 from madang.plant import Bilingual
 
 if TYPE_CHECKING:
@@ -283,7 +284,9 @@ class LiveIntake:
             decoded = connection.decoder.decode([message], connection.spool.tags.number_of)
         except Exception:
             return None
-        return None if decoded.rejects else list(decoded.blocks)
+        blocks = list(decoded.blocks)
+        timely = all(not _wrong_times(b.batch.column("time").view(pa.int64()).to_numpy()).any() for b in blocks)
+        return blocks if timely and not decoded.rejects else None
 
     def close(self) -> None:
         """Let go; what is not committed stays in the spools."""
@@ -374,7 +377,7 @@ class LiveIntake:
         self._number(connection, writer, block, sequence, now, decoded=decoded)
         samples = samples_of(block.batch, connection.point_of)
         self._held_bytes += block.batch.nbytes
-        wrong = (samples.time < EARLIEST) | (samples.time > LATEST)
+        wrong = _wrong_times(samples.time)
         if wrong.any():
             self._reject(connection, sequence, _out_of_range(connection, block, wrong), now)
             samples = samples_of(block.batch.filter(_mask(~wrong)), connection.point_of)
@@ -555,9 +558,11 @@ def _refused(message: Message, code: str, reason: Bilingual) -> Reject:
     return Reject(message.topic, message.payload, reason, code, message.received)
 
 
-def _out_of_range(connection: _Attached, block: Block, wrong: object) -> Reject:
-    import pyarrow as pa
+def _wrong_times(time: IntArray) -> BoolArray:
+    return (time < EARLIEST) | (time > LATEST)
 
+
+def _out_of_range(connection: _Attached, block: Block, wrong: object) -> Reject:
     batch = block.batch.filter(_mask(wrong))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
@@ -566,6 +571,4 @@ def _out_of_range(connection: _Attached, block: Block, wrong: object) -> Reject:
 
 
 def _mask(chosen: object) -> object:
-    import pyarrow as pa
-
     return pa.array(chosen, pa.bool_())

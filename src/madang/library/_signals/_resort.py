@@ -146,6 +146,8 @@ def replace_files(
     """Put files in the place of others in one commit; False when another process did it in the meantime."""
     sync_folder(table.folder)
     arrived = max(i.arrived for i in old)
+    # Of samples with one time but of two kinds, the kind that arrived last goes on to stand last.
+    newest = {kind: max(i.arrived for i in old if i.footer.kind == kind) for kind in {i.footer.kind for i in old}}
     with table.lock.held():
         while True:
             live = table.live()
@@ -154,7 +156,7 @@ def replace_files(
                 return False
             time_ms = table.log.next_time(arrived)
             actions = [remove_action(i.path, i.size, time_ms, data_change=data_change) for i in old]
-            actions += [add_action(f, arrived, data_change=data_change) for f in new]
+            actions += [add_action(f, newest.get(f.kind, arrived), data_change=data_change) for f in new]
             if table.log.append(actions, operation=operation, time_ms=time_ms):
                 break
         if table.log.checkpoint_due():

@@ -151,11 +151,7 @@ class RowsWriter:
             first = self._last() + 1
             table = table.append_column(SEQUENCE, pa.array(range(first, first + len(table)), pa.int64()))
             file = _write(self._table.folder, table, first + len(table) - 1)
-            try:
-                self._table.commit([file], marks, now)
-            except BaseException:
-                self._table.discard([file])
-                raise
+            self._table.commit([file], marks, now)
         self._taken |= sealed.upto
         return counted
 

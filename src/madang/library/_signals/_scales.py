@@ -69,7 +69,10 @@ def physical(value: Int32Array, by: Scale) -> FloatArray:
         found /= by.divisor
     if by.offset != 0.0:
         found += by.offset
-    return found.astype(np.float32).astype(np.float64) if by.rounding == 32 else found
+    if by.rounding == 64:
+        return found
+    with np.errstate(over="ignore"):
+        return found.astype(np.float32).astype(np.float64)
 
 
 def counts(number: FloatArray, by: Scale) -> tuple[Int32Array, NDArray[np.bool_]]:
@@ -112,7 +115,8 @@ def find_scale(number: FloatArray, unit: str | None = None) -> Scale:
 def _candidates(number: FloatArray, unit: str | None) -> Iterator[Scale]:
     for k in range(_DECIMALS + 1):
         yield Scale(divisor=10.0**k, unit=unit)
-    narrow = number.astype(np.float32).astype(np.float64)
+    with np.errstate(over="ignore"):
+        narrow = number.astype(np.float32).astype(np.float64)
     single = bool((narrow.view(np.int64) == number.view(np.int64)).all())
     if single:
         for k in range(1, 7):
