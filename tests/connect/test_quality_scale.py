@@ -21,7 +21,7 @@ OWN = sorted(kind for kind in kinds() if (ROOM / kind).is_dir())
 
 
 @cache
-def tests_in(path: Path) -> dict[str, list[str]]:
+def names_in(path: Path) -> dict[str, list[str]]:
     """Return the tests of a file, ``name`` or ``Class::name``, each with the names of its class's bases."""
     found: dict[str, list[str]] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -39,7 +39,7 @@ def tests_in(path: Path) -> dict[str, list[str]]:
 def has_contract(kind: str) -> bool:
     """Whether a class of the kind's tests runs the contract."""
     files = [*(ROOT / "tests" / "connect" / kind).glob("test_*.py"), *(ROOT / "tests" / "connect").glob(f"test_{kind}*.py")]
-    return any("SourceContract" in bases for file in files for bases in tests_in(file).values())
+    return any("SourceContract" in bases for file in files for bases in names_in(file).values())
 
 
 def problems(kind: str, description: SourceDescription, answers: dict[str, Any]) -> list[str]:
@@ -59,7 +59,7 @@ def problems(kind: str, description: SourceDescription, answers: dict[str, Any])
                 wrong.append(f"{name} is done by the contract, but no test class of {kind} runs it")
         elif isinstance(answer, dict) and set(answer) == {"done"}:
             path, _, test = str(answer["done"]).partition("::")
-            if not (ROOT / path).is_file() or test not in tests_in(ROOT / path):
+            if not (ROOT / path).is_file() or test not in names_in(ROOT / path):
                 wrong.append(f"{name} names a test that does not exist: {answer['done']}")
         elif isinstance(answer, dict) and set(answer) == {"exempt"}:
             wrong += [f"{name} is exempt without a reason"] * (len(str(answer["exempt"]).split()) < 3)
