@@ -26,6 +26,7 @@ from madang.factory.twin._live_mes import MesFace
 from madang.factory.twin._live_mqtt import MqttFace, topic_of
 from madang.factory.twin._live_opcua import OpcUaFace, unece_id
 from madang.factory.twin._live_plant import LivePlant, PlantClock
+from madang.factory.twin._live_sparkplug import SparkplugFace
 from madang.factory.twin._live_wire import Wire
 
 pytest.importorskip("asyncua")
@@ -384,6 +385,69 @@ def test_a_broker_gets_every_point_under_its_place_in_the_plant(broker: int) -> 
     assert topic == "example/cathode/firing/kiln1/kiln/zone5/temperature_top"
     assert got[topic]["value"] == second.numbers[plant.place[point.path]]
     assert got[topic]["unit"] == "Cel"
+
+
+@pytest.mark.peers
+def test_an_edge_node_is_born_says_what_changes_dies_with_its_wire_and_is_born_again_when_asked(broker: int) -> None:
+    """The broker is mosquitto, the host is Madang's own: births, deaths and order are as the specification says."""
+    from paho.mqtt import client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    from madang.connect.sparkplug._host import Host
+    from madang.connect.sparkplug._wire import rebirth_request
+
+    host = Host()
+    topics: list[str] = []
+    samples: list[tuple[str, int, Any]] = []
+    lost: list[Any] = []
+
+    def received(_client: object, _user: object, message: Any) -> None:  # noqa: ANN401 - paho's own
+        topics.append(message.topic.split("/")[2])
+        out = host.receive(message.topic, message.payload, round(time.time() * 1e6))
+        samples.extend((s.tag.name, s.time, s.value) for s in out.samples)
+        lost.extend([*out.lost, *out.rejects])
+
+    listener = mqtt.Client(CallbackAPIVersion.VERSION2)
+    listener.on_message = received
+    listener.connect("127.0.0.1", broker)
+    listener.subscribe("spBv1.0/#", qos=1)
+    listener.loop_start()
+    time.sleep(0.2)
+    plant = _plant()
+    sent: list[tuple[Any, ...]] = []
+    face = SparkplugFace(plant, f"mqtt://127.0.0.1:{broker}", sent=lambda *sample: sent.append(sample))
+
+    def show(seconds: int) -> None:
+        for _ in range(seconds):
+            second = plant.second()
+            face.show(second, at=plant.clock.instant(second.t))
+
+    def until(done: Any) -> None:  # noqa: ANN401 - a plain question
+        end = time.monotonic() + 10
+        while not done() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert done()
+
+    show(3)
+    until(lambda: topics == ["NBIRTH", "NDATA", "NDATA"])
+    face.cut()
+    show(2)
+    until(lambda: topics[-1] == "NDEATH")
+    face.mend()
+    show(2)
+    until(lambda: topics[-2:] == ["NBIRTH", "NDATA"])
+    listener.publish("spBv1.0/firing/NCMD/kiln1", rebirth_request(round(time.time() * 1000)), qos=1)
+    until(lambda: face._births_wanted.is_set())
+    show(300)
+    until(lambda: topics.count("NDATA") >= 302)
+    face.stop()
+    until(lambda: topics[-1] == "NDEATH")
+    listener.loop_stop()
+    assert topics.count("NBIRTH") == 3
+    assert lost == []
+    values = [(name, at, value) for name, at, value in samples if value is not None]
+    assert len(values) > 5000
+    assert {(at, value if text is None else text) for _, at, value, text, _ in sent} == {(at, value) for _, at, value in values}
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ class TwinRequest:
     opcua: int | None
     host: str
     mqtt: str | None
+    sparkplug: str | None
     mes: str | None
     lab: Path | None
     ready: Path | None
@@ -53,7 +54,7 @@ def run_twin(face: Face, request: TwinRequest) -> None:
     settings = LiveSettings(
         line=line, name=given.stem if request.line.endswith(".toml") else request.line, seed=request.seed, hours=request.hours,
         speed=request.speed, scan=request.scan, troubles=request.trouble, policy=request.policy, trace=request.trace,
-        opcua=request.opcua, host=request.host, mqtt=request.mqtt, mes=request.mes, lab=request.lab, ready=request.ready,
+        opcua=request.opcua, host=request.host, mqtt=request.mqtt, sparkplug=request.sparkplug, mes=request.mes, lab=request.lab, ready=request.ready,
         parent=os.getppid() if request.with_parent else None,
     )  # fmt: skip
     shown = not request.headless and not face.quiet

@@ -91,6 +91,15 @@ def add(app: typer.Typer, face: Face) -> None:
             str | None,
             typer.Option(help=t("보낼 MQTT 브로커. 예: mqtt://127.0.0.1:1883", "MQTT broker, as mqtt://127.0.0.1:1883")),
         ] = None,
+        sparkplug: Annotated[
+            str | None,
+            typer.Option(
+                help=t(
+                    "Sparkplug B 엣지 노드로 보낼 브로커. 예: mqtt://127.0.0.1:1883",
+                    "Broker for a Sparkplug B edge node, as mqtt://127.0.0.1:1883",
+                )
+            ),
+        ] = None,
         mes: Annotated[
             str | None,
             typer.Option(
@@ -126,6 +135,6 @@ def add(app: typer.Typer, face: Face) -> None:
             face,
             TwinRequest(
                 line=line, seed=seed, hours=hours, speed=speed, scan=scan, headless=headless, trouble=trouble, policy=policy,
-                trace=trace, opcua=opcua, host=host, mqtt=mqtt, mes=mes, lab=lab, ready=ready, with_parent=with_parent,
+                trace=trace, opcua=opcua, host=host, mqtt=mqtt, sparkplug=sparkplug, mes=mes, lab=lab, ready=ready, with_parent=with_parent,
             ),
         )  # fmt: skip

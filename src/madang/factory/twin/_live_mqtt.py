@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessageInfo
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_WAIT: Final = 10.0
+BROKER_WAIT: Final = 10.0
 """How long a broker may take to answer [s]."""
 
 
@@ -45,18 +45,12 @@ class MqttFace:
     def __init__(self, plant: LivePlant, url: str, *, sent: Callable[[str, int, float | None, str | None, int], None]) -> None:
         parts = urlsplit(url)
         if parts.scheme != "mqtt" or not parts.hostname:
-            raise InputError(
-                "bad_url", ko="MQTT 주소는 mqtt://호스트:포트 꼴이어야 해요.", en="An MQTT address looks like mqtt://host:port.",
-                next_ko="예: mqtt://127.0.0.1:1883", next_en="For example mqtt://127.0.0.1:1883", where={"scheme": parts.scheme},
-            )  # fmt: skip
+            raise bad_url(parts.scheme)
         try:
             from paho.mqtt import client as mqtt
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:
-            raise MissingError(
-                "missing_extra", ko="MQTT 로 보내려면 paho-mqtt 가 필요해요.", en="Publishing over MQTT needs paho-mqtt.",
-                next_ko="pip install 'madang[mqtt]'", next_en="pip install 'madang[mqtt]'",
-            ) from error  # fmt: skip
+            raise missing_paho() from error
         self.plant = plant
         self.url = f"mqtt://{parts.hostname}:{parts.port or 1883}"
         self._prefix = parts.path.strip("/")
@@ -74,11 +68,11 @@ class MqttFace:
         try:
             self._client.connect(parts.hostname, parts.port or 1883)
         except OSError as error:
-            raise _no_broker(self.url) from error
+            raise no_broker(self.url) from error
         self._client.loop_start()
-        if not self._connected.wait(_WAIT):
+        if not self._connected.wait(BROKER_WAIT):
             self._client.loop_stop()
-            raise _no_broker(self.url)
+            raise no_broker(self.url)
 
     def show(self, second: PlantSecond, *, at: datetime) -> None:
         """Publish what stands on the screens; nothing while the network is cut."""
@@ -117,7 +111,7 @@ class MqttFace:
         """Wait for the broker's answers, at most ten seconds in all, and leave."""
         import time
 
-        until = time.monotonic() + _WAIT
+        until = time.monotonic() + BROKER_WAIT
         for info in self._waiting:
             if info.is_published() or time.monotonic() > until:
                 continue
@@ -129,7 +123,24 @@ class MqttFace:
         self._client.loop_stop()
 
 
-def _no_broker(url: str) -> MissingError:
+def bad_url(scheme: str) -> InputError:
+    """Return the error of an address that is none of MQTT."""
+    return InputError(
+        "bad_url", ko="MQTT 주소는 mqtt://호스트:포트 꼴이어야 해요.", en="An MQTT address looks like mqtt://host:port.",
+        next_ko="예: mqtt://127.0.0.1:1883", next_en="For example mqtt://127.0.0.1:1883", where={"scheme": scheme},
+    )  # fmt: skip
+
+
+def missing_paho() -> MissingError:
+    """Return the error of a missing library."""
+    return MissingError(
+        "missing_extra", ko="MQTT 로 보내려면 paho-mqtt 와 protobuf 가 필요해요.", en="Publishing over MQTT needs paho-mqtt and protobuf.",
+        next_ko="pip install 'madang[mqtt]'", next_en="pip install 'madang[mqtt]'",
+    )  # fmt: skip
+
+
+def no_broker(url: str) -> MissingError:
+    """Return the error of a broker that does not answer."""
     return MissingError(
         "no_broker", ko=f"{url} 에 MQTT 브로커가 없어요.", en=f"No MQTT broker answers at {url}.",
         next_ko="브로커를 켜거나(예: mosquitto -p 1883) 주소를 고쳐 주세요.", next_en="Start a broker (such as mosquitto -p 1883) or correct the address.",

@@ -24,6 +24,7 @@ from madang.factory.twin._live_mqtt import MqttFace, topic_of
 from madang.factory.twin._live_opcua import OpcUaFace
 from madang.factory.twin._live_plant import LivePlant, PlantClock, PlantSecond
 from madang.factory.twin._live_points import live_points
+from madang.factory.twin._live_sparkplug import SparkplugFace
 from madang.factory.twin._live_trace import SentLedger, Trace
 from madang.factory.twin._live_troubles import LiveTrouble, read_troubles
 from madang.plant import LineDocument
@@ -61,6 +62,7 @@ class LiveSettings:
     """Port of the OPC UA server; 0 takes a free one."""
     host: str = "127.0.0.1"
     mqtt: str | None = None
+    sparkplug: str | None = None
     mes: str | None = None
     lab: Path | None = None
     ready: Path | None = None
@@ -70,13 +72,14 @@ class LiveSettings:
     @property
     def faces(self) -> bool:
         """Whether somebody outside can see the plant."""
-        return any(x is not None for x in (self.opcua, self.mqtt, self.mes, self.lab))
+        return any(x is not None for x in (self.opcua, self.mqtt, self.sparkplug, self.mes, self.lab))
 
 
 @dataclass
 class _Faces:
     opcua: OpcUaFace | None = None
     mqtt: MqttFace | None = None
+    sparkplug: SparkplugFace | None = None
     mes: MesFace | None = None
     lab: LabFace | None = None
 
@@ -162,6 +165,8 @@ class LiveRun:
         rng = np.random.default_rng(np.random.SeedSequence([s.seed, 20250303, 3]))
         if s.mqtt is not None:
             faces.mqtt = MqttFace(self.plant, s.mqtt, sent=lambda *sample: self._note("mqtt", *sample))
+        if s.sparkplug is not None:
+            faces.sparkplug = SparkplugFace(self.plant, s.sparkplug, sent=lambda *sample: self._note("sparkplug", *sample))
         if s.opcua is not None:
             faces.opcua = OpcUaFace(self.plant, host=s.host, port=s.opcua, sent=lambda *sample: self._note("opcua", *sample))
             try:
@@ -193,8 +198,9 @@ class LiveRun:
             await faces.lab.stop()
         if faces.mes is not None:
             faces.mes.stop()
-        if faces.mqtt is not None:
-            faces.mqtt.stop()
+        for publisher in (faces.mqtt, faces.sparkplug):
+            if publisher is not None:
+                publisher.stop()
         if faces.opcua is not None:
             faces.opcua.mend()
             # The last readings are still on their way to whoever subscribed.
@@ -257,8 +263,9 @@ class LiveRun:
         at = self.plant_clock.instant(second.t) + self._skew
         if self._faces.opcua is not None and not self._halted:
             await self._faces.opcua.show(second, at=at)
-        if self._faces.mqtt is not None:
-            self._faces.mqtt.show(second, at=at)
+        for publisher in (self._faces.mqtt, self._faces.sparkplug):
+            if publisher is not None:
+                publisher.show(second, at=at)
 
     # ------------------------------------------------------------------ laboratory
 
@@ -314,7 +321,7 @@ class LiveRun:
     async def _begin(self, trouble: LiveTrouble) -> None:
         faces = self._faces
         if trouble.kind == "network_cut":
-            for face in (faces.opcua, faces.mqtt):
+            for face in (faces.opcua, faces.mqtt, faces.sparkplug):
                 if face is not None:
                     face.cut()
         elif trouble.kind == "server_restart" and faces.opcua is not None:
@@ -330,7 +337,7 @@ class LiveRun:
     async def _end(self, trouble: LiveTrouble) -> None:
         faces = self._faces
         if trouble.kind == "network_cut":
-            for face in (faces.opcua, faces.mqtt):
+            for face in (faces.opcua, faces.mqtt, faces.sparkplug):
                 if face is not None:
                     face.mend()
         elif trouble.kind == "server_restart" and faces.opcua is not None:
@@ -374,6 +381,7 @@ class LiveRun:
             "schema": "twin-ready/1", "pid": os.getpid(), "pack": s.name, "seed": s.seed, "speed": self.plant_clock.speed,
             "scan_seconds": self.scan, "epoch": self.plant_clock.epoch.isoformat(),
             "opcua": None if faces.opcua is None else faces.opcua.url, "mqtt": None if faces.mqtt is None else faces.mqtt.url,
+            "sparkplug": None if faces.sparkplug is None else faces.sparkplug.url,
             "mes": None if faces.mes is None else faces.mes.shown_url, "lab": None if faces.lab is None else str(faces.lab.folder),
             "trace": None if s.trace is None else str(s.trace.absolute()),
             "sent": None if s.trace is None else str(sent_path(s.trace).absolute()), "points": points, "troubles": troubles,
@@ -387,6 +395,8 @@ class LiveRun:
             shown["opcua"] = {"url": faces.opcua.url, "points": len(self.plant.points)}
         if faces.mqtt is not None:
             shown["mqtt"] = {"url": faces.mqtt.url, "unanswered": faces.mqtt.unanswered}
+        if faces.sparkplug is not None:
+            shown["sparkplug"] = {"url": faces.sparkplug.url, "group": faces.sparkplug.group, "node": faces.sparkplug.node}
         if faces.mes is not None:
             count = faces.mes.count
             shown["mes"] = {
