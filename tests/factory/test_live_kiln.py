@@ -7,7 +7,8 @@ import pytest
 
 from madang.factory.twin import simulate_kiln
 from madang.factory.twin._kiln import SET_POINTS, TARGET_CENTRE
-from madang.factory.twin._live_kiln import LiveKiln, PlantEvent
+from madang.factory.twin._live_kiln import LiveKiln
+from madang.factory.twin._live_lots import PlantEvent
 
 
 def _run(plant: LiveKiln, seconds: int) -> list[PlantEvent]:

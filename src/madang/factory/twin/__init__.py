@@ -19,7 +19,9 @@ from madang.factory.twin._exports import ExportTruth, truth_document, write_expo
 from madang.factory.twin._kiln import CAUSES, CauseCode, KilnRun, KilnTruth, PlantedCause, Tag, simulate_kiln
 from madang.factory.twin._live_count import Account, Kept, account_for, kept_samples
 from madang.factory.twin._live_points import LivePoint, live_points
-from madang.factory.twin._live_run import LiveRun, LiveSettings, sent_path
+from madang.factory.twin._live_run import LiveRun
+from madang.factory.twin._live_settings import LiveSettings
+from madang.factory.twin._live_trace import sent_path
 from madang.factory.twin._live_troubles import TROUBLE_KINDS, LiveTrouble, read_troubles
 from madang.factory.twin._pack import Pack, PackSource, Quality, QualityShare, load_pack, lower_bound, pack_names
 from madang.factory.twin._plain import PlainColumn, PlainTable, plain_table

@@ -13,7 +13,7 @@ import numpy as np
 
 from madang.errors import Json
 from madang.factory.twin._exports import ExportTruth, _write_lab
-from madang.factory.twin._live_kiln import LiveLot
+from madang.factory.twin._live_lots import LiveLot
 from madang.factory.twin._live_plant import LivePlant
 from madang.factory.twin._live_troubles import LiveTrouble
 

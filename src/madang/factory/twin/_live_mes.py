@@ -13,7 +13,8 @@ import numpy as np
 
 from madang.errors import MissingError
 from madang.factory.twin._kiln import LANES, TARGET_CENTRE, TOLERANCE
-from madang.factory.twin._live_kiln import PRODUCT, RECIPE, LiveLot, PlantEvent
+from madang.factory.twin._live_kiln import PRODUCT, RECIPE
+from madang.factory.twin._live_lots import LiveLot, PlantEvent
 from madang.factory.twin._live_plant import LivePlant
 
 if TYPE_CHECKING:

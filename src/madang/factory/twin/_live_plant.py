@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from madang.errors import Json
 from madang.factory.twin._kiln import TARGET_CENTRE as CENTRE
 from madang.factory.twin._kiln import TOLERANCE, CauseCode
-from madang.factory.twin._live_kiln import WARM_HOURS, LiveKiln, PlantEvent
+from madang.factory.twin._live_kiln import WARM_HOURS, LiveKiln
+from madang.factory.twin._live_lots import PlantEvent
 from madang.factory.twin._live_points import PASCAL_PER_MMAQ, Instruments, LivePoint, live_points, state_values
 from madang.factory.twin._live_troubles import LiveTrouble
 from madang.plant import EnvelopeLimit, LineDocument

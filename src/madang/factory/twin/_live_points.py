@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from madang.errors import InputError
 from madang.factory.twin._kiln import AIR_LEAK, BELT_SPEED, RELEASED_GAS, SET_POINTS, ZONES
 from madang.factory.twin._live_kiln import LiveKiln
 from madang.models.physics import oxygen_fraction
@@ -102,7 +103,7 @@ class Instruments:
         rng: Gives biases, wandering and noise.
 
     Raises:
-        ValueError: The twin knows no physics for a point.
+        InputError: The twin knows no physics for a point.
     """
 
     def __init__(self, points: tuple[LivePoint, ...], rng: np.random.Generator) -> None:
@@ -111,7 +112,14 @@ class Instruments:
         known = _instruments(rng)
         unknown = [p.path for p in points if p.path not in known and p.data_type != "text"]
         if unknown:
-            raise ValueError(f"the twin shows nothing for {unknown}")
+            raise InputError(
+                "no_physics",
+                ko=f"쌍둥이 모델이 없는 점이 라인에 있어요: {', '.join(unknown[:5])}.",
+                en=f"The line has points that the twin knows no physics for: {', '.join(unknown[:5])}.",
+                next_ko="cathode_firing 팩의 라인을 쓰거나 그 점들을 빼 주세요.",
+                next_en="Use the line of the pack cathode_firing, or leave these points out.",
+                where={"points": [*unknown]},
+            )
         self._number = [i for i, p in enumerate(points) if p.data_type != "text"]
         self._text = [i for i, p in enumerate(points) if p.data_type == "text"]
         chosen = [known[points[i].path] for i in self._number]

@@ -11,72 +11,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
-from madang.errors import Json, MissingError, UsageError
-from madang.factory.twin._live_kiln import LiveLot
+from madang.errors import Json, MissingError
+from madang.factory.twin._live_documents import ready_document, twin_document
 from madang.factory.twin._live_lab import LabFace
+from madang.factory.twin._live_lots import LiveLot
 from madang.factory.twin._live_mes import MesFace
-from madang.factory.twin._live_mqtt import MqttFace, topic_of
+from madang.factory.twin._live_mqtt import MqttFace
 from madang.factory.twin._live_opcua import OpcUaFace
 from madang.factory.twin._live_plant import LivePlant, PlantClock, PlantSecond
 from madang.factory.twin._live_points import live_points
+from madang.factory.twin._live_settings import DEFAULT_HOURS, FIXED_EPOCH, LiveSettings, check_settings
 from madang.factory.twin._live_sparkplug import SparkplugFace
-from madang.factory.twin._live_trace import SentLedger, Trace
+from madang.factory.twin._live_trace import SentLedger, Trace, sent_path
 from madang.factory.twin._live_troubles import LiveTrouble, read_troubles
-from madang.plant import LineDocument
 
-Policy = Literal["fixed", "rules", "agents", "oracle"]
-FIXED_EPOCH: Final = datetime(2025, 1, 6, 21, tzinfo=UTC)
-"""Second 0 of a run without faces, so that the same seed gives the same run on any day."""
-DEFAULT_HOURS: Final = 24.0
-"""Length of a run without faces that does not say its own [h of the plant]."""
-FASTEST: Final = 3600.0
 LAST_READINGS: Final = 1.0
 """How long the server stays after the plant has stopped [s of the clock on the wall]."""
 _AT_ONCE: Final = 120
 """Seconds of the plant computed before others get their turn."""
 
 
-@dataclass(frozen=True)
-class LiveSettings:
-    """How a living plant is run."""
-
-    line: LineDocument
-    name: str
-    seed: int = 1
-    hours: float | None = None
-    """Length [h of the plant]; None: until it is stopped, or `DEFAULT_HOURS` without faces."""
-    speed: float | None = None
-    """Seconds of the plant per second on the wall; None: 1 with faces, as fast as it can be computed without."""
-    scan: float | None = None
-    """Seconds of the plant between two readings of a face; None: one reading per second on the wall."""
-    troubles: str = ""
-    policy: Policy = "fixed"
-    causes: Literal["planted", "none"] = "planted"
-    trace: Path | None = None
-    opcua: int | None = None
-    """Port of the OPC UA server; 0 takes a free one."""
-    host: str = "127.0.0.1"
-    mqtt: str | None = None
-    sparkplug: str | None = None
-    mes: str | None = None
-    lab: Path | None = None
-    ready: Path | None = None
-    parent: int | None = None
-    """Id of the process that the plant may not outlive."""
-
-    @property
-    def faces(self) -> bool:
-        """Whether somebody outside can see the plant."""
-        return any(x is not None for x in (self.opcua, self.mqtt, self.sparkplug, self.mes, self.lab))
-
-
 @dataclass
-class _Faces:
+class Faces:
+    """What shows the plant to others."""
+
     opcua: OpcUaFace | None = None
     mqtt: MqttFace | None = None
     sparkplug: SparkplugFace | None = None
@@ -106,23 +68,7 @@ class LiveRun:
 
     def __post_init__(self) -> None:
         s = self.settings
-        if s.policy != "fixed":
-            raise MissingError(
-                "policy_not_there",
-                ko=f"운전 방식 {s.policy} 은 아직 없어요. 지금은 fixed(정해진 설정값 그대로)만 돼요.",
-                en=f"The policy {s.policy} is not there yet; today only fixed is, which leaves the set points alone.",
-                next_ko="--policy fixed 로 다시 해 주세요.", next_en="Use --policy fixed.", where={"policy": s.policy},
-            )  # fmt: skip
-        for name, value, low, high in (
-            ("speed", s.speed, 0.01, FASTEST),
-            ("hours", s.hours, 1 / 3600, 1e5),
-            ("scan", s.scan, 1.0, 3600.0),
-        ):
-            if value is not None and not low <= value <= high:
-                raise UsageError(
-                    "out_of_bounds", ko=f"--{name} 은 {low:g}에서 {high:g} 사이여야 해요.", en=f"--{name} is between {low:g} and {high:g}.",
-                    next_ko="값을 고쳐 주세요.", next_en="Correct the value.", where={"option": name},
-                )  # fmt: skip
+        check_settings(s)
         self.flat_out = s.speed is None and not s.faces
         speed = 1.0 if s.speed is None else s.speed
         self.hours = DEFAULT_HOURS if s.hours is None and not s.faces else s.hours
@@ -131,7 +77,7 @@ class LiveRun:
         self.plant_clock = PlantClock(epoch, speed)
         self.scan = max(round(s.scan if s.scan is not None else max(speed, 1.0)), 1)
         self.plant = LivePlant(s.line, s.seed, causes=s.causes, clock=self.plant_clock, troubles=self.troubles)
-        self._faces = _Faces()
+        self._faces = Faces()
         self._begun: set[LiveTrouble] = set()
         self._acting: dict[LiveTrouble, dict[str, Json]] = {}
         self._skew = timedelta(0)
@@ -149,7 +95,7 @@ class LiveRun:
             await self._live(stop)
         finally:
             await self._close()
-        return self.document()
+        return twin_document(self, self._faces, self._sent, None if self._trace is None else self._trace.rows)
 
     async def _open(self) -> None:
         s = self.settings
@@ -356,73 +302,8 @@ class LiveRun:
             return
         path = self.settings.ready.absolute()
         beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        beside.write_text(json.dumps(self.ready_document(), ensure_ascii=False, indent=1), encoding="utf-8")
+        beside.write_text(json.dumps(ready_document(self, self._faces), ensure_ascii=False, indent=1), encoding="utf-8")
         beside.replace(path)
-
-    def ready_document(self) -> dict[str, Json]:
-        """Return what whoever waits for the plant needs: addresses, points, clock, and the truth about its troubles."""
-        s, faces = self.settings, self._faces
-        points: list[Json] = [
-            {
-                "point": p.path, "node": None if faces.opcua is None else faces.opcua.node_of(p), "topic": topic_of(self.plant, p),
-                "data_type": p.data_type, "unit": p.unit, "low": p.low, "high": p.high, "writable": p.writable, **p.label.fields("label"),
-            }
-            for p in self.plant.points
-        ]  # fmt: skip
-        troubles: list[Json] = [
-            {
-                **t.fields(),
-                "from": self.plant_clock.instant(t.start).isoformat(),
-                "to": None if np.isinf(t.end) else self.plant_clock.instant(t.end).isoformat(),
-            }
-            for t in self.troubles
-        ]
-        return {
-            "schema": "twin-ready/1", "pid": os.getpid(), "pack": s.name, "seed": s.seed, "speed": self.plant_clock.speed,
-            "scan_seconds": self.scan, "epoch": self.plant_clock.epoch.isoformat(),
-            "opcua": None if faces.opcua is None else faces.opcua.url, "mqtt": None if faces.mqtt is None else faces.mqtt.url,
-            "sparkplug": None if faces.sparkplug is None else faces.sparkplug.url,
-            "mes": None if faces.mes is None else faces.mes.shown_url, "lab": None if faces.lab is None else str(faces.lab.folder),
-            "trace": None if s.trace is None else str(s.trace.absolute()),
-            "sent": None if s.trace is None else str(sent_path(s.trace).absolute()), "points": points, "troubles": troubles,
-        }  # fmt: skip
-
-    def document(self) -> dict[str, Json]:
-        """Return the fields of a ``twin/1`` document; what is not computed is null, with a reason."""
-        s, faces = self.settings, self._faces
-        shown: dict[str, Json] = {}
-        if faces.opcua is not None:
-            shown["opcua"] = {"url": faces.opcua.url, "points": len(self.plant.points)}
-        if faces.mqtt is not None:
-            shown["mqtt"] = {"url": faces.mqtt.url, "unanswered": faces.mqtt.unanswered}
-        if faces.sparkplug is not None:
-            shown["sparkplug"] = {"url": faces.sparkplug.url, "group": faces.sparkplug.group, "node": faces.sparkplug.node}
-        if faces.mes is not None:
-            count = faces.mes.count
-            shown["mes"] = {
-                "url": faces.mes.shown_url, "lots": count.lots, "steps": count.steps, "updates": count.updates,
-                "late_commits": count.late_commits,
-            }  # fmt: skip
-        if faces.lab is not None:
-            lab = faces.lab
-            shown["lab"] = {"files": list(lab.files), "rows": lab.rows, "wrong": list(lab.wrong), "late": list(lab.late)}
-        return {
-            "pack": s.name, "seed": s.seed, "policy": s.policy, "speed": None if self.flat_out else self.plant_clock.speed,
-            "plant_seconds": self.plant.t, "epoch": self.plant_clock.epoch.isoformat(), "causes": list(self.plant.kiln.causes),
-            "kpis": self.plant.tally.kpis(),
-            "profit": None, "profit_reason": "the line document states no prices and no tariffs",
-            "envelope_exits": self.plant.envelope_exits, "writes": self.plant.writes,
-            "human_acts": None, "human_acts_reason": "the policy fixed has no people who act",
-            "troubles": list(self.happened), "faces": shown,
-            "sent": None if self._sent is None else self._sent.sent, "changed": None if self._sent is None else self._sent.changed,
-            "trace": None if s.trace is None else str(s.trace.absolute()),
-            "trace_rows": None if self._trace is None else self._trace.rows,
-        }  # fmt: skip
-
-
-def sent_path(trace: Path) -> Path:
-    """Return where the ledger of samples handed out lies beside a trace: ``F.sent.parquet`` for ``F.parquet``."""
-    return trace.with_name(f"{trace.stem}.sent{trace.suffix}")
 
 
 def _whole_second(instant: datetime) -> datetime:

@@ -139,3 +139,8 @@ class SentLedger:
         """Write the rest and the footer."""
         self._flush()
         self._file.close()
+
+
+def sent_path(trace: Path) -> Path:
+    """Return where the ledger of samples handed out lies beside a trace: ``F.sent.parquet`` for ``F.parquet``."""
+    return trace.with_name(f"{trace.stem}.sent{trace.suffix}")
