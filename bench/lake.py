@@ -19,6 +19,7 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,9 @@ def _enter(procs: str | None) -> None:
 
 def run_job(engine: str, root: Path, job: str, rounds: int, procs: str | None) -> dict[str, Any]:
     """Run one job in a fresh process."""
-    with multiprocessing.get_context("spawn").Pool(1, initializer=_enter, initargs=(procs,)) as pool:
-        found = pool.apply(measured, (engine, str(root), job, rounds))
-        pool.close()
-        pool.join()
-    return found
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter, initargs=(procs,)) as pool:
+        return pool.submit(measured, engine, str(root), job, rounds).result()
 
 
 def agree(ours: tuple[float, ...], theirs: tuple[float, ...]) -> bool:

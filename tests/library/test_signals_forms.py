@@ -127,3 +127,9 @@ def test_signals_are_listed_and_described_beside_records(plant: SignalsOnDisk) -
     assert (card["rows"], card["layout"], card["time_first"]) == (125, "signals", "2026-05-04T02:59:30Z")
     assert [c["name"] for c in card["columns"]] == ["temp", "flow", "state"]  # type: ignore[index, union-attr, call-overload]
     json.dumps(card, allow_nan=False)
+
+
+def test_points_are_found_by_what_they_mean_and_by_their_connection(plant: SignalsOnDisk) -> None:
+    with plant.library() as library:
+        assert [(h["dataset"], h["column"]) for h in library.search("온도")] == [("kiln", "temp")]
+        assert ("kiln", None) in [(h["dataset"], h["column"]) for h in library.search("plc")]

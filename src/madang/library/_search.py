@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from madang.errors import Json
 from madang.library._cards import ColumnCard
 from madang.library._catalogue import Dataset, all_datasets, parts_of, version_of
+from madang.library._signals._points import points_of, signals_datasets
 from madang.plant import Kind
 
 if TYPE_CHECKING:
@@ -50,6 +51,19 @@ def search(db: Connection, text: str) -> list[dict[str, Json]]:
                 # A column of a dataset that fits too stands above the same column elsewhere.
                 score += 0.2 * min(1.0, own)
                 found.append((score, f"{dataset.name}\0{card.name}", _hit(dataset, card, score)))
+    for dataset in signals_datasets(db):
+        points = points_of(db, dataset.id)
+        said = [*(str(v) for v in dataset.facts.values() if isinstance(v, str)), *sorted({p.connection for p in points})]
+        own = _score(wanted, words, letters, index_terms(dataset.name, None, *said), [dataset.name, *said])
+        if own > 0:
+            found.append((own, f"{dataset.name}\0", _hit(dataset, None, own)))
+        for point in points:
+            labels = [] if point.label is None else [point.label.ko, point.label.en]
+            kind = None if point.kind is Kind.UNKNOWN else point.kind
+            score = _score(wanted, words, letters, index_terms(point.name, kind, point.tag, *labels), [point.name, *labels])
+            if score > 0:
+                score += 0.2 * min(1.0, own)
+                found.append((score, f"{dataset.name}\0{point.name}", _hit(dataset, point.card, score)))
     found.sort(key=lambda f: (-f[0], f[1]))
     return [hit for _, _, hit in found[:_HITS]]
 

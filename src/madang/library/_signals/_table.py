@@ -16,10 +16,11 @@ from madang.library._catalogue import Dataset
 from madang.library._kernels import Buckets, Feature
 from madang.library._signals._cards import LastValue, PointCard
 from madang.library._signals._features import features_of
-from madang.library._signals._index import FileIndex, Run, Snapshot
+from madang.library._signals._index import FileIndex, Snapshot
 from madang.library._signals._last import UNKNOWN, LastRow
+from madang.library._signals._last_rows import last_rows
 from madang.library._signals._points import Point
-from madang.library._signals._slices import THREADS, Samples, ToUnit, as_stored, read_run, read_samples
+from madang.library._signals._slices import THREADS, Samples, ToUnit, as_stored, read_samples
 from madang.library._signals._times import instant, micros
 from madang.library._signals._trend import trend_of
 from madang.plant import Kind, affine, parse_unit
@@ -211,28 +212,6 @@ def _conversion(written: str | None, target: str, kind: Kind) -> tuple[float, fl
         return affine(unit, target)
     except InputError:
         return None
-
-
-def last_rows(snapshot: Snapshot, points: Sequence[int]) -> list[LastRow]:
-    """Return the newest sample of points as the lake has it; when each was received is not known any more.
-
-    Values are in the source's unit, as in the table of last values.
-    """
-    newest: dict[int, Run] = {}
-    wanted = set(points)
-    for file in snapshot.files:
-        for at in np.flatnonzero(np.isin(file.points, list(wanted))).tolist():
-            point = int(file.points[at])
-            if point not in newest or int(file.last[at]) >= newest[point].last:
-                newest[point] = file.run(at)
-    rows = []
-    for point, run in newest.items():
-        samples = read_run(run, run.last, None)
-        number = float(samples.value[-1])
-        text = None if samples.text is None else samples.text[-1].as_py()
-        absent = np.isnan(number)
-        rows.append(LastRow(point, run.last, UNKNOWN, None if absent else number, text, int(samples.quality[-1])))
-    return rows
 
 
 def _last_value(point: Point, row: LastRow, now: int, stale_after: float) -> LastValue:
