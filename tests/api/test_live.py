@@ -97,7 +97,9 @@ def test_a_connection_goes_from_a_form_to_samples_on_a_chart(live: Live) -> None
     assert (point["tag"], point["connection"], point["label_ko"]) == ("온도", "소성로", "1구역 온도")
     name = point["point"]
     [value] = live.ask("get", f"/signals/소성로/last?point={name}", "/signals/{dataset}/last")["values"]
-    assert (value["value"], value["quality_class"], value["stale"]) == (799.0, "good", True)
+    # Old as it is, it is not stale: its connection lives, and has brought nothing newer.
+    assert (value["value"], value["quality_class"], value["stale"]) == (799.0, "good", False)
+    assert value["age_seconds"] > 0
     assert value["time"] == "2026-10-30T06:01:39Z"
     found = live.ask("get", f"/signals/소성로/range?point={name}&limit=10", "/signals/{dataset}/range")
     assert (found["value"], found["cut"]) == ([700.0 + i for i in range(10)], True)
@@ -218,6 +220,9 @@ def test_a_pause_is_a_gap_and_a_removed_connection_keeps_its_data(live: Live) ->
     assert live.push("door", _samples(1), status=503)["code"] == "connection_not_running"
     gaps = live.ask("get", "/gaps?connection=door&open=true", "/gaps")
     assert gaps["open"] >= 1
+    [point] = live.ask("get", "/signals/door/points", "/signals/{dataset}/points")["points"]
+    _eventually(lambda: live.ask("get", "/signals/door/last", "/signals/{dataset}/last")["values"][0]["stale"])
+    assert point["connection"] == "door"
     chosen = live.ask("put", "/connections/door/tags", "/connections/{name}/tags", json={"tags": ["온도"]})
     assert chosen["chosen"] == ["온도"]
     removed = live.ask("delete", "/connections/door", "/connections/{name}")

@@ -76,9 +76,9 @@ class Streams:
         if dataset is not None:
             library = self._live.workspace.library
             view = await run_in_threadpool(library.view, dataset, points, reader=self._live.reader, purpose=PURPOSE)
-        return self._events(view)
+        return self._events(view, dataset or "")
 
-    async def _events(self, view: Any) -> AsyncIterator[str]:  # noqa: ANN401 (a SignalView, or None)
+    async def _events(self, view: Any, dataset: str) -> AsyncIterator[str]:  # noqa: ANN401 (a SignalView, or None)
         self._open += 1
         sent: dict[str, tuple[object, ...]] = {}
         states: list[Any] = []
@@ -89,7 +89,7 @@ class Streams:
                 if view is not None:
                     if now - whole >= _WHOLE_EVERY:
                         sent, whole = {}, now
-                    changed = await run_in_threadpool(_changed, view, sent)
+                    changed = await run_in_threadpool(self._changed, view, dataset, sent)
                     if changed:
                         moment = self._live.workspace.clock().isoformat().replace("+00:00", "Z")
                         yield _event("values", {"now": moment, "values": changed})
@@ -108,22 +108,23 @@ class Streams:
         finally:
             self._open -= 1
 
+    def _changed(self, view: Any, dataset: str, sent: dict[str, tuple[object, ...]]) -> list[dict[str, Any]]:  # noqa: ANN401
+        """The values that differ from what was sent, and remember them."""
+        silent = self._live.silent(dataset)
+        found = []
+        for value in view.last():
+            stale = value.point in silent
+            key = (value.time, value.received, value.value, value.text, value.quality, stale)
+            if sent.get(value.point) != key:
+                sent[value.point] = key
+                found.append(value_document(value, silent=stale))
+        return found
+
     def _states(self) -> list[dict[str, Any]]:
         return [
             {"name": row["name"], "state": row["state"], "age_seconds": row["age_seconds"]}
             for row in self._live.connections()["connections"]
         ]
-
-
-def _changed(view: Any, sent: dict[str, tuple[object, ...]]) -> list[dict[str, Any]]:  # noqa: ANN401
-    """The values that differ from what was sent, and remember them."""
-    found = []
-    for value in view.last():
-        key = (value.time, value.received, value.value, value.text, value.quality, value.stale)
-        if sent.get(value.point) != key:
-            sent[value.point] = key
-            found.append(value_document(value))
-    return found
 
 
 def _event(name: str, document: object) -> str:

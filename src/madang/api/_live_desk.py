@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -27,6 +29,9 @@ PURPOSE: Final = "show"
 MAX_BUCKETS: Final = 4000
 _PAGE: Final = 200
 _EXTRA_MODULES: Final = {"opcua": "asyncua", "mqtt": "paho", "modbus": "pymodbus", "sql": "psycopg"}
+STALE_AFTER: Final = 60.0
+"""Seconds without anything from a connection after which what it brought is stale."""
+_SILENT_EVERY: Final = 1.0
 _NOTHING: Final = 3
 """Class of a span in which nothing came, beside 0 good, 1 uncertain and 2 bad."""
 _SHIFTS: Final = (
@@ -50,6 +55,7 @@ class LiveDesk:
         self._workspace = workspace
         self._own = own_runner
         self._write = threading.Lock()
+        self._silent: dict[str, tuple[float, frozenset[str]]] = {}
 
     @property
     def workspace(self) -> Workspace:
@@ -171,7 +177,8 @@ class LiveDesk:
         """Return tags of the peer below a path."""
         from madang.workspace._reach import browse_connection
 
-        return {"under": under, "tags": [tag_document(tag) for tag in browse_connection(self._settings(name), under, limit)]}
+        tags = browse_connection(self._settings(name), under, limit)
+        return {"under": under, "tags": [{**tag_document(tag), **meaning_of(tag)} for tag in tags]}
 
     def preview(self, name: str, tags: Sequence[str] = (), n: int = 20) -> Document:
         """Return a few samples: of a running connection the newest that came, else what the peer gives just now."""
@@ -259,7 +266,24 @@ class LiveDesk:
     def last(self, dataset: str, points: Sequence[str] | None = None) -> Document:
         """Return the newest sample of each point, as old as it is."""
         values = self._workspace.library.last(dataset, points or None, reader=self.reader, purpose=PURPOSE)
-        return {"now": _iso(self._workspace.clock()), "values": [value_document(value) for value in values]}
+        silent = self.silent(dataset)
+        documents = [value_document(value, silent=value.point in silent) for value in values]
+        return {"now": _iso(self._workspace.clock()), "values": documents}
+
+    def silent(self, dataset: str) -> frozenset[str]:
+        """Return the points whose connection does not live: it is not connected, or nothing at all has come for a minute.
+
+        A value that does not change is not told again by most sources, so the age of one point alone says little.
+        """
+        now = time.monotonic()
+        known = self._silent.get(dataset)
+        if known is not None and now - known[0] < _SILENT_EVERY:
+            return known[1]
+        cards = self._workspace.library.points(dataset)
+        living = {row["name"] for row in self.connections()["connections"] if _lives(row, self._workspace.clock())}
+        found = frozenset(card.point for card in cards if card.connection not in living)
+        self._silent[dataset] = (now, found)
+        return found
 
     def range(
         self, dataset: str, point: str, start: datetime | None = None, end: datetime | None = None, limit: int = 100_000
@@ -483,12 +507,42 @@ def bucket_columns(thinned: Buckets) -> Document:
     }
 
 
-def value_document(value: LastValue) -> Document:
-    """Return a newest sample; what is no number of JSON (NaN, infinity) is shown as text."""
-    document = dict(value.document())
+def _lives(row: Mapping[str, Any], now: datetime) -> bool:
+    newest = row.get("newest")
+    if row["state"] not in ("connected", "degraded") or not isinstance(newest, str):
+        return False
+    return (now - datetime.fromisoformat(newest)).total_seconds() <= STALE_AFTER
+
+
+def value_document(value: LastValue, *, silent: bool) -> Document:
+    """Return a newest sample; what is no number of JSON (NaN, infinity) is shown as text.
+
+    Args:
+        value: The sample.
+        silent: Whether its connection does not live, so that it may have changed since without anybody knowing.
+    """
+    document = {**value.document(), "stale": silent}
     if value.value is not None and not isfinite(value.value):
         document |= {"value": None, "text": str(value.value)}
     return document
+
+
+def meaning_of(tag: Any) -> Document:  # noqa: ANN401 (a Tag)
+    """Return what a tag probably means, by its label (or the last piece of its name), its unit and where it was found."""
+    from madang.connect import SourceColumn
+    from madang.library._standardise import propose_columns
+
+    pieces = [piece for piece in re.split(r"[/\\.;=]", tag.name) if re.search(r"[^\W\d_]", piece)]
+    spoken = (tag.label.en or tag.label.ko) if tag.label else ""
+    column = SourceColumn(tag.name, spoken or (pieces[-1] if pieces else tag.name), tag.data_type, tag.unit)
+    [proposal] = propose_columns([column], {}, table_hint=tag.parent)
+    return {
+        "kind_of_quantity": str(proposal.kind),
+        "role": str(proposal.role),
+        "unit_ucum": proposal.unit,
+        "confidence": round(proposal.confidence, 3),
+        "status": proposal.status,
+    }
 
 
 def tag_document(tag: Any) -> Document:  # noqa: ANN401 (a Tag)

@@ -35,6 +35,7 @@ class ConnectionRow(Open):
     text_en: str
     last_good: str | None = Field(description="Source time of the newest good sample, UTC.")
     age_seconds: float | None = Field(description="Age of it; null = there is none.")
+    newest: str | None = Field(description="When anything was received last, good or not.")
     rate: float | None = Field(description="Samples a second over the last 10 s.")
     received: int
     durable: int
@@ -272,7 +273,7 @@ class LastValueDocument(Open):
     quality_ko: str
     quality_en: str
     age_seconds: float
-    stale: bool
+    stale: bool = Field(description="Its connection does not live, so that it may have changed since.")
     unit: str | None
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from madang.connect.http._payload import PayloadFormat
     from madang.library import Library
 
-_STEP: Final = 0.2
+_STEP: Final = 0.1
 """Seconds between two looks into the spools."""
 _LOOK: Final = 1.0
 """Seconds between two looks at the files of the connections, and two writings of the states."""

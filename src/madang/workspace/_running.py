@@ -219,6 +219,8 @@ class RunningConnection:
             self.count("durable", table.tally.kept + table.tally.quarantined + table.tally.duplicate)
             self.count("committed", table.tally.kept if table.added else 0)
             self.count("duplicates_dropped", table.tally.duplicate if table.added else table.tally.kept)
+        if report.tables:
+            self.totals.last_good = self._clock()
         problems = report.document().get("errors")
         if isinstance(problems, list) and not report.tables:
             for problem in problems:
@@ -291,6 +293,7 @@ class RunningConnection:
             **counts,
             "rate": self._rate(counts["received"]),
             "last_good": _iso(self.totals.last_good),
+            "newest": _iso(collector.status().newest if collector is not None else None),
             "clock_skew_seconds": self.totals.skew,
             "spool_bytes": depth.bytes if depth else 0,
             "spool_frames": depth.frames if depth else 0,
