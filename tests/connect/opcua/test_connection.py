@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from asyncua import ua
+from asyncua.client.ua_session import UaSession
 
-from madang.connect import ConnectionSettings, Source
-from madang.connect.opcua import DESCRIPTION, make, trust
+from madang.connect import ConnectionSettings, Source, opcua
+from madang.connect.opcua import DESCRIPTION, _link, make, trust
 from madang.connect.opcua._source import OpcuaSource
-from madang.errors import InputError, RefusedError, UsageError
+from madang.errors import InputError, MissingError, RefusedError, UsageError
 from tests.connect.opcua.servers import KeepingSink, PlantServer, Subscribed, free_port, make_certificate, settings
 
 if TYPE_CHECKING:
@@ -62,6 +63,50 @@ def test_a_good_connection_passes_all_six_steps_and_says_that_it_is_not_encrypte
         (name, "ok") for name in ("name", "tcp", "trust", "login", "browse", "value")
     ]
     assert "security=none" in found[2].text.ko
+
+
+def test_a_connection_test_changes_nothing_at_the_server(plant: PlantServer) -> None:
+    source, sink = make(settings(plant.url)), KeepingSink()
+    names = [f"ns=2;s={name}" for name in plant.nodes]
+    before = [source.browse(), source.read(names, sink).batch.to_pylist()]
+
+    passed = [step.state for step in source.test()]
+
+    after = [source.browse(), source.read(names, sink).batch.to_pylist()]
+    source.close()
+    assert passed == ["ok"] * 6
+    assert after == before
+
+
+def test_no_request_is_larger_than_the_server_says_it_takes(plant: PlantServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    read = UaSession.read
+
+    async def counted(self: UaSession, parameters: ua.ReadParameters) -> list[ua.DataValue]:
+        asked.append(len(parameters.NodesToRead))
+        return list(await read(self, parameters))
+
+    async def small(link: _link.Link) -> _link.Limits:
+        return _link.Limits(read=7, browse=2, items=3, history=1)
+
+    monkeypatch.setattr(UaSession, "read", counted)
+    monkeypatch.setattr(_link, "_ask_limits", small)
+    source = make(settings(plant.url))
+
+    tags = source.browse()
+
+    source.close()
+    assert len(tags) == 8
+    assert max(asked) <= 7
+
+
+def test_a_missing_library_tells_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opcua, "find_spec", lambda name: None)
+
+    with pytest.raises(MissingError) as caught:
+        make(settings("opc.tcp://plc:4840"))
+
+    assert caught.value.next_en == "pip install 'madang[opcua]'"
 
 
 def test_an_unknown_name_stops_at_the_first_step() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from asyncua import ua
 
-from madang.connect import ConnectionSettings
+from madang.connect import Block, ConnectionSettings
 from madang.connect.opcua import _live, _subscribe, make
 from madang.connect.opcua._outlet import Outlet
+from madang.errors import InputError
 from madang.plant import BAD_NO_COMMUNICATION, BAD_NODE_UNKNOWN, GOOD, Interval
 from tests.connect.opcua.servers import Cable, KeepingSink, PlantServer, Subscribed, settings
 
@@ -307,6 +309,28 @@ def test_stopping_ends_soon_and_is_no_gap(workshop: PlantServer) -> None:
 
     assert sink.gaps == {}
     assert threading.active_count() <= before
+
+
+def test_a_sink_that_fails_ends_the_subscription_and_its_session(workshop: PlantServer) -> None:
+    workshop.add("f16", 0.0)
+    sink = KeepingSink()
+
+    def closed(block: Block, done: Callable[[], None] | None = None) -> None:
+        raise InputError("closed", ko="닫혔어요", en="closed")
+
+    sink.put_block = closed  # type: ignore[method-assign]
+    with Subscribed(make(quick(workshop.url, "f16")), sink) as running:
+        running.join()
+
+    assert isinstance(running.error, InputError)
+
+
+def test_names_stay_when_the_servers_namespaces_have_moved(workshop: PlantServer) -> None:
+    workshop.add("f17", 17.0)
+    first = ["http://opcfoundation.org/UA/", "urn:gone", "urn:other", "urn:plant.test:tags"]
+    sink = KeepingSink(cursors={"opcua.namespaces": json.dumps(first)})
+    with Subscribed(make(settings(workshop.url, "ns=3;s=f17", secrets=None, **QUICK)), sink):
+        sink.wait(lambda: sink.values("ns=3;s=f17") == [17.0])
 
 
 def test_a_server_that_is_off_at_first_is_taken_up_when_it_comes(workshop: PlantServer, cable: Cable) -> None:

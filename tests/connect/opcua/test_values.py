@@ -117,6 +117,17 @@ def test_status_codes_are_kept_to_the_bit_and_a_bad_one_needs_no_value() -> None
     assert turned.columns.has_number.tolist() == [True, False, True]
 
 
+def test_two_values_of_one_time_are_both_kept() -> None:
+    turned = Turner()((0, 11, 1.0, 0, AT, AT), (0, 11, 2.0, 0, AT, AT), (0, 11, 2.0, 0, AT, AT))
+
+    assert turned.columns is not None
+    assert turned.columns.number.tolist() == [1.0, 2.0, 2.0]
+
+
+def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
+    assert Turner("text").one("007", V.String) == "007"
+
+
 def test_the_overflow_bit_tells_from_when_to_when_values_were_lost() -> None:
     turn = Turner()
     turn((0, 11, 1.0, 0, AT, AT))
