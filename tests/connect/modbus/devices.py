@@ -23,9 +23,11 @@ class Device:
     registers: dict[int, int] = field(default_factory=dict)
     requests: list[tuple[int, int, int, int]] = field(default_factory=list)
     """(unit, function, start, count)"""
+    port: int = 0
+    """Chosen by the system where it is 0."""
 
     def __enter__(self) -> Device:
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", self.port))
         self.port = int(self._server.getsockname()[1])
         self._open: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madang.connect import ConnectionSettings
+from madang.connect import Block, ConnectionSettings
 from madang.connect.modbus import make
 from madang.connect.modbus._address import BadAddressError, Item, parse
 from madang.connect.modbus._decode import decode
@@ -299,6 +299,53 @@ def test_a_device_that_goes_and_comes_back_leaves_one_gap_and_no_made_up_values(
         (gap,) = shelf.gaps.values()
         assert (gap["cause"], (gap["until"] - gap["since"]).total_seconds()) == ("disconnected", 2.0)
         source.close()
+
+
+def test_a_network_that_is_cut_without_a_word_is_noticed_and_the_connection_made_anew(hands: Hands) -> None:
+    with Device() as device:
+        source, shelf = _source(device, "a=hr/7", hands, timeout="0.05"), Shelf()
+        source.round(shelf)
+        device.answer = lambda request, proper: []
+        results = []
+        for _ in range(4):
+            hands.on(1)
+            results.append(source.round(shelf))
+        assert results[:3] == [True, True, False]
+        assert [(number, quality) for _, _, number, _, quality, _ in shelf.samples()][:2] == [
+            (7, GOOD),
+            (None, BAD_NO_COMMUNICATION),
+        ]
+        assert 7 not in [number for _, _, number, *_ in shelf.samples()][1:]
+        device.answer = lambda request, proper: [(0.0, proper)]
+        source._timeout = 5
+        source.close()
+        hands.on(1)
+        assert source.round(shelf)
+        assert _last(shelf)["a"] == (7, GOOD)
+        assert all(gap["until"] is not None for gap in shelf.gaps.values())
+        source.close()
+
+
+def test_a_source_that_waits_for_room_in_the_spool_stops_after_that_poll() -> None:
+    stop, waiting = threading.Event(), threading.Event()
+
+    class Full(Shelf):
+        """Makes the source wait until there is room, and there is some only after it was told to stop."""
+
+        def put_block(self, block: Block, done: Callable[[], None] | None = None) -> None:
+            waiting.set()
+            assert stop.wait(30)
+            super().put_block(block, done)
+
+    with Device() as device:
+        source, shelf = _source(device, "a=hr/7", every="0.01"), Full()
+        thread = threading.Thread(target=source.subscribe, args=(shelf, stop))
+        thread.start()
+        assert waiting.wait(30)
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert len(shelf.samples()) == 1
 
 
 def test_counters_that_wrap_around_are_left_as_they_are(hands: Hands) -> None:

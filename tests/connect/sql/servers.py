@@ -6,6 +6,7 @@ import getpass
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -68,13 +69,26 @@ class Server:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, "the server ended at once"
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
+            if self._answers():
                 return
+            time.sleep(0.05)
         raise AssertionError("the server did not start")
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                pass
+        except OSError:
+            return False
+        if "postgres" not in self.command[0]:
+            return True
+        # Its port answers a little before it lets anybody in.
+        psycopg = pytest.importorskip("psycopg")
+        try:
+            psycopg.connect(f"host=127.0.0.1 port={self.port} user=madang dbname=postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def kill(self) -> None:
         if self.process is not None:
@@ -84,7 +98,8 @@ class Server:
 
     def stop(self) -> None:
         if self.process is not None:
-            self.process.terminate()
+            # PostgreSQL waits for its clients after SIGTERM, and not after SIGINT.
+            self.process.send_signal(signal.SIGINT if "postgres" in self.command[0] else signal.SIGTERM)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:

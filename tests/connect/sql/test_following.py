@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +17,7 @@ import pytest
 
 from madang.connect import Collector, ConnectionSettings, Rows, Source, Spool
 from madang.connect.sql import make
-from madang.errors import RefusedError, UsageError
+from madang.errors import MissingError, RefusedError, UsageError
 from tests.connect.sql.servers import Server
 from tests.connect.sql.shelf import Hands, Shelf
 
@@ -238,6 +241,41 @@ def test_through_the_real_spool_a_restarted_source_sends_only_what_changed(
         hands.on(400)
 
 
+def test_a_driver_that_is_not_installed_is_named_with_the_line_to_type(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "oracledb", None)
+    with pytest.raises(MissingError) as caught:
+        make(ConnectionSettings("erp", "sql", "oracle://reader@host:1521/erp"), clock=hands)
+    assert caught.value.next_en == "pip install oracledb"
+
+
+def test_a_source_that_waits_for_room_in_the_spool_stops_at_the_next_page(
+    tmp_path: Path, mes: sqlite3.Connection, hands: Hands
+) -> None:
+    mes.executemany("INSERT INTO lots VALUES (?, 'x', NULL)", [(number,) for number in range(10, 1000)])
+    mes.execute("CREATE TABLE other (id INTEGER PRIMARY KEY)")
+    source, stop = _source(tmp_path, hands, ("lots", "other"), page="10"), threading.Event()
+
+    class Full(Shelf):
+        """Makes the source wait until there is room, and there is some only after it was told to stop."""
+
+        def put_rows(self, rows: Rows, done: Callable[[], None] | None = None) -> None:
+            waiting.set()
+            assert stop.wait(30)
+            super().put_rows(rows, done)
+
+    shelf, waiting = Full(), threading.Event()
+    thread = threading.Thread(target=source.subscribe, args=(shelf, stop))
+    thread.start()
+    assert waiting.wait(30)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert shelf.put("lots") == 10
+    again = Shelf(log=list(shelf.log))
+    _source(tmp_path, hands, ("lots", "other")).round(again)
+    assert len(again.records("lots")) == 992
+
+
 # ---- against real servers
 
 
@@ -270,7 +308,6 @@ def test_a_server_that_is_killed_and_started_again_costs_a_noted_gap_and_no_reco
         _until(lambda: bool(shelf.gaps))
         pg.start()
         # fsync is off, but it was the process that was killed and not the machine.
-        _wait_for_login(pg)
         connection = _psycopg(pg)
         connection.execute("INSERT INTO lots VALUES (1, 'before'), (2, 'after')")
         connection.close()
@@ -322,6 +359,23 @@ def test_nobody_waits_for_a_look_and_nothing_can_be_written_through_it(pg: Serve
 
 
 @pytest.mark.peers
+def test_the_system_is_told_to_notice_a_network_that_is_cut_without_a_word(pg: Server, hands: Hands) -> None:
+    _psycopg(pg).close()
+    source = _pg(pg, hands, timeout="20")
+    with source._database.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        with socket.socket(fileno=os.dup(raw.fileno())) as wire:
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            idle, interval, count = (
+                wire.getsockopt(socket.IPPROTO_TCP, name)
+                for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert idle + interval * count <= 30
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+    source.close()
+
+
+@pytest.mark.peers
 def test_a_statement_that_takes_too_long_is_ended_and_told_and_other_tables_go_on(pg: Server, hands: Hands) -> None:
     connection = _psycopg(pg)
     connection.execute("DROP VIEW IF EXISTS slow")
@@ -349,9 +403,9 @@ def test_the_test_goes_through_every_step_and_says_whether_the_connection_is_enc
         source = make(ConnectionSettings("mes", "sql", url), clock=hands)
         steps = list(source.test())
         source.close()
-        assert [step.name for step in steps] == ["name", "tcp", "login", "trust", "browse", "value"]
+        assert [step.name for step in steps] == ["name", "tcp", "trust", "login", "browse", "value"]
         assert {step.state for step in steps} <= {"ok", "ask"}
-        assert steps[3].facts["tls"] == "" or steps[3].facts["tls"].startswith("TLS")
+        assert steps[2].facts["tls"] == "" or steps[2].facts["tls"].startswith("TLS")
 
 
 @pytest.mark.peers
@@ -378,16 +432,3 @@ def _until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come to pass within a minute"
         time.sleep(0.02)
-
-
-def _wait_for_login(pg: Server) -> None:
-    psycopg = pytest.importorskip("psycopg")
-
-    def answers() -> bool:
-        try:
-            psycopg.connect(f"host=127.0.0.1 port={pg.port} user=madang dbname=postgres").close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    _until(answers)

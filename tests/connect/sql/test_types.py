@@ -37,12 +37,12 @@ def test_every_type_of_postgresql_arrives_as_it_is(pg: Server, hands: Hands) -> 
         connection.execute(
             'CREATE TABLE everything (id uuid PRIMARY KEY, "온도(℃)" numeric(38,10), free numeric, big bigint, r real, d double precision, '
             "b boolean, t timestamp, tz timestamptz, day date, hour time, hz timetz, span interval, doc jsonb, list int[], grade 등급, "
-            "raw bytea, addr inet, code char(5))"
+            'raw bytea, addr inet, code char(5), "수율%" int)'
         )
         connection.execute(
             "INSERT INTO everything VALUES ('00000000-0000-0000-0000-000000000001', 1234567890123456789012345678.0123456789, "
             "'1e-40', 9223372036854775807, 0.1, 0.1, true, '2026-11-01 01:30', '2026-11-01 01:30-04', '2026-02-28', "
-            "'23:59:59.999999', '10:00+09', '1 day 2 hours', '{\"가\": 1.10}', '{1,2}', '불량', '\\x00ff', '10.0.0.1', '007')"
+            "'23:59:59.999999', '10:00+09', '1 day 2 hours', '{\"가\": 1.10}', '{1,2}', '불량', '\\x00ff', '10.0.0.1', '007', 98)"
         )
         connection.execute(
             "INSERT INTO everything (id, free, t, tz, day, d) VALUES ('00000000-0000-0000-0000-000000000002', 'NaN', 'infinity', "
@@ -54,6 +54,9 @@ def test_every_type_of_postgresql_arrives_as_it_is(pg: Server, hands: Hands) -> 
     assert got["free"][1][1] == "NaN"
     assert got["big"] == ("int64", [9223372036854775807, None])
     assert got["d"][1][0] == 0.1
+    assert str(got["d"][1][1]) == "nan"
+    assert got["수율%"] == ("int64", [98, None])
+    assert got["code"][1][0].strip() == "007"
     assert got["b"] == ("bool", [True, None])
     assert got["t"] == ("timestamp[us]", [datetime.fromisoformat("2026-11-01T01:30"), None])
     assert got["tz"] == ("timestamp[us, tz=UTC]", [datetime(2026, 11, 1, 5, 30, tzinfo=UTC), None])
@@ -156,3 +159,17 @@ def test_the_zone_of_wall_clock_times_travels_beside_them(tmp_path: Path, hands:
     schema = next(rows.batch.schema for kind, rows in shelf.log if kind == "rows")
     assert schema.field("t").type == pa.timestamp("us")
     assert schema.field("t").metadata == {b"zone": b"Asia/Seoul"}
+
+
+def test_a_text_of_a_megabyte_and_a_text_that_looks_like_a_number_stay_what_they_are(tmp_path: Path, hands: Hands) -> None:
+    path = tmp_path / "mes.db"
+    long = "가" * 350_000
+    with sqlite3.connect(path) as connection:
+        connection.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY, "번호" TEXT, body TEXT)')
+        connection.execute("INSERT INTO notes VALUES (1, '007', ?), (-9223372036854775808, '1e5', 'x')", (long,))
+    connection.close()
+    shelf, got = _taken(str(path), "notes", hands)
+    assert got["id"][1] == [-9223372036854775808, 1]
+    assert got["번호"][1] == ["1e5", "007"]
+    assert got["body"][1][1] == long
+    assert not shelf.rejects()

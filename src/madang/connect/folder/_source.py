@@ -100,6 +100,8 @@ class FolderSource:
 
     def subscribe(self, sink: Sink, stop: threading.Event) -> None:
         """Look into the folder again and again until `stop` is set."""
+        self._ledger = None
+        self._missed = None
         sink.state("starting")
         wait = self._options.every
         while not stop.is_set():

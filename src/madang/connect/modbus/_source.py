@@ -115,11 +115,16 @@ class ModbusSource:
                 wire.close()
         except LinkLostError:
             found = Poll(silent={0: known})
-        rows += self._rows(found, sink, always=True)
+        rows += self._rows(found, lambda item: sink.number_of(_tag(item)), always=True)
         return _block(rows, self._clock())
 
     def subscribe(self, sink: Sink, stop: threading.Event) -> None:
         """Poll on a fixed beat until `stop` is set; a beat that was missed because a poll took longer is left out, not made up for."""
+        # Numbers of tags and gaps belong to the sink, and this may be another one than the last.
+        self._numbers.clear()
+        self._silent_gaps.clear()
+        self._refused_gaps.clear()
+        self._away = None
         sink.state("starting")
         wait, longest = _WAITS
         beat = time.monotonic()
@@ -177,7 +182,7 @@ class ModbusSource:
 
     def _put(self, found: Poll, sink: Sink) -> None:
         now = self._clock()
-        rows = self._rows(found, sink, always=False)
+        rows = self._rows(found, lambda item: self._number_of(item, sink), always=False)
         self._note_silence(found, sink, now)
         self._note_refusals(found, sink, now)
         if rows:
@@ -199,17 +204,17 @@ class ModbusSource:
         else:
             sink.state("connected")
 
-    def _rows(self, found: Poll, sink: Sink, *, always: bool) -> Rows:
+    def _rows(self, found: Poll, number_of: Callable[[Item], int], *, always: bool) -> Rows:
         """Return samples; that a point is silent or refused is told once, when it begins, unless `always`."""
         rows: Rows = [
-            (self._number_of(item, sink), at, *reading)
+            (number_of(item), at, *reading)
             for item, at, reading in found.readings
             if always or item.name not in found.refused or item.name not in self._refused_gaps
         ]
         now = self._clock()
         for unit, items in found.silent.items():
             if always or unit not in self._silent_gaps:
-                rows += [(self._number_of(item, sink), now, None, None, BAD_NO_COMMUNICATION) for item in items]
+                rows += [(number_of(item), now, None, None, BAD_NO_COMMUNICATION) for item in items]
         return rows
 
     def _note_silence(self, found: Poll, sink: Sink, now: datetime) -> None:

@@ -16,7 +16,7 @@ from madang.plant import Bilingual
 DESCRIPTION = SourceDescription(
     kind="sql",
     title=Bilingual("데이터베이스 (SQL)", "Database (SQL)"),
-    capabilities=frozenset({"browse", "read", "subscribe", "rows", "source_time"}),
+    capabilities=frozenset({"browse", "read", "subscribe", "rows", "source_time", "quality"}),
     options={
         "user": Bilingual("로그인 이름. 주소에 적어도 돼요.", "Log-in name; it may also stand in the address."),
         "every": Bilingual("새 행을 찾는 간격(초). 기본 10.", "Seconds between looks for new rows; 10."),

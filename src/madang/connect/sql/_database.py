@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,10 @@ _CONNECT_SECONDS: Final = 10
 _LOST_MYSQL: Final = frozenset({1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055})
 
 
+class StoppedError(Exception):
+    """The source was told to stop in the middle of a look, which is as safe as a crash there."""
+
+
 class Database:
     """One peer. It is used by one thread at a time.
 
@@ -91,15 +96,15 @@ class Database:
         return self._path
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reader]:
-        """Open a reading transaction.
+    def snapshot(self, stop: threading.Event | None = None) -> Iterator[Reader]:
+        """Open a reading transaction; once `stop` is set its next query raises `StoppedError`.
 
         PostgreSQL, MariaDB/MySQL (InnoDB), Oracle and SQLite with a write-ahead log show one state of the database to all
         statements in it, and make nobody wait. SQLite with a rollback journal would make writers wait: there each page is
         a transaction of its own, and what changes between pages is found by the next comparison.
         """
         with self.engine.connect() as connection:
-            reader = Reader(connection, self, self._one_snapshot(connection))
+            reader = Reader(connection, self, self._one_snapshot(connection), stop)
             reader.begin()
             try:
                 yield reader
@@ -121,7 +126,9 @@ class Database:
         if self.kind == "sqlite":
             creator = {"creator": self._open_file}
         elif self.kind == "postgresql":
-            creator = {"connect_args": {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}}
+            creator = {
+                "connect_args": {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None, **_silence(self.timeout)}
+            }
         elif self.kind == "mysql":
             creator = {
                 "connect_args": {"connect_timeout": _CONNECT_SECONDS, "charset": "utf8mb4", "read_timeout": self.timeout + 30}
@@ -215,8 +222,9 @@ class Database:
 class Reader:
     """An open reading transaction."""
 
-    def __init__(self, connection: Connection, database: Database, one_snapshot: bool) -> None:
+    def __init__(self, connection: Connection, database: Database, one_snapshot: bool, stop: threading.Event | None) -> None:
         self.connection = connection
+        self._stop = stop
         self.database = database
         self.one_snapshot = one_snapshot
         """Whether all statements see one state of the database."""
@@ -238,19 +246,48 @@ class Reader:
 
     def rows(self, query: sa.Executable, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Return all rows of a query that is known to return few."""
-        self.database.started()
+        self._started()
         return list(self.connection.execute(query, dict(parameters or {})).fetchall())
 
-    def pages(self, query: sa.Executable, size: int) -> Iterator[list[Row]]:
+    def pages(self, query: sa.Select[*tuple[Any, ...]], size: int) -> Iterator[list[Row]]:
         """Yield the rows of a query page by page, from a cursor of the server where it has one."""
-        self.database.started()
+        self._started()
+        if self.database.kind == "postgresql":
+            yield from self._fetched(query, size)
+            return
         result = self.connection.execution_options(stream_results=True, max_row_buffer=size).execute(query)
         try:
             while page := result.fetchmany(size):
                 yield list(page)
-                self.database.started()
+                self._started()
         finally:
             result.close()
+
+    def _fetched(self, query: sa.Select[*tuple[Any, ...]], size: int) -> Iterator[list[Row]]:
+        # The driver's own cursors of the server complain when the server goes away under them.
+        compiled = query.compile(dialect=self.connection.dialect)
+        self.connection.exec_driver_sql(f"DECLARE madang_pages NO SCROLL CURSOR FOR {compiled}", dict(compiled.params))
+        fetch = f"FETCH {size} FROM madang_pages"
+        while page := self.connection.exec_driver_sql(fetch).fetchall():
+            yield list(page)
+            self._started()
+        self.connection.exec_driver_sql("CLOSE madang_pages")
+
+    def _started(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise StoppedError
+        self.database.started()
+
+
+def _silence(timeout: float) -> dict[str, int]:
+    """Return how long a network that was cut without a word may look alive: half a minute when idle, the time-out else."""
+    return {
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
+        "tcp_user_timeout": int(timeout * 1000) + 10_000,
+    }
 
 
 def parse_url(settings: ConnectionSettings) -> URL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from madang.connect._source import ConnectionSettings, Decoder, Sink, SourceDesc
 from madang.connect.sql import DESCRIPTION
 from madang.connect.sql._catalogue import Catalogue, SqlTable
 from madang.connect.sql._columns import SqlColumn, batch_of
-from madang.connect.sql._database import Database, Reader, Trouble, trouble
+from madang.connect.sql._database import Database, Reader, StoppedError, Trouble, trouble
 from madang.connect.sql._follow import Look, TableFollower
 from madang.connect.sql._options import read_options
 from madang.connect.sql._quarantine import changed_type
@@ -58,13 +58,18 @@ class SqlSource:
 
     def test(self) -> Iterator[TestStep]:
         """Try name, TCP, log-in, tables and one row."""
-        wanted = [*self._settings.tags, *[name for name in self._options.samples if name not in self._settings.tags]]
-        return steps(self._database, self._catalogue, wanted)
+        return steps(self._database, self._catalogue, self._wanted)
 
     def browse(self, under: str = "", limit: int = 1000) -> Sequence[Tag]:
-        """Return the tables; below a table, its columns."""
+        """Return the tables, each followed by its columns; below a table, its columns alone."""
         if not under:
-            return [_table_tag(table) for table in self._catalogue.tables(limit)]
+            tables = self._catalogue.tables(limit)
+            found = [
+                tag
+                for table in tables
+                for tag in (_table_tag(table), *[_column_tag(table, column) for column in table.columns])
+            ]
+            return found[:limit]
         table = self._catalogue.table(under)
         return [_column_tag(table, column) for column in table.columns[:limit]] if table is not None else []
 
@@ -82,6 +87,10 @@ class SqlSource:
             RefusedError: The log-in was refused.
             UsageError: A named column is not there.
         """
+        # What is known of a table belongs to the sink that keeps its cursors, and this may be another one than the last.
+        self._followers.clear()
+        self._troubles.clear()
+        self._missed = None
         sink.state("starting")
         wait = _FIRST_WAIT
         while not stop.is_set():
@@ -122,8 +131,10 @@ class SqlSource:
             if stop is not None and stop.is_set():
                 return looks
             try:
-                looks[name] = self._look(name, sink, now)
+                looks[name] = self._look(name, sink, now, stop)
                 self._well(name, sink)
+            except StoppedError:
+                return looks
             except (SQLAlchemyError, OSError) as error:
                 word = trouble(error)
                 if word in ("lost", "login"):
@@ -139,14 +150,16 @@ class SqlSource:
         return looks
 
     def _wanted(self) -> list[str]:
-        names = self._settings.tags or tuple(sorted(self._catalogue.names()))
+        """Return the tables that are followed, in the order in which they were named."""
+        known = self._catalogue.names()
+        names = dict.fromkeys(_table_of(tag, known) for tag in self._settings.tags) if self._settings.tags else sorted(known)
         return [*names, *[name for name in self._options.samples if name not in names]]
 
-    def _look(self, name: str, sink: Sink, now: datetime) -> Look:
+    def _look(self, name: str, sink: Sink, now: datetime, stop: threading.Event | None) -> Look:
         follower = self._follower(name, sink, now)
         if follower is None:
             raise _GoneError(name)
-        with self._database.snapshot() as reader:
+        with self._database.snapshot(stop) as reader:
             look = follower.look(reader, now)
         if isinstance(follower, TableFollower) and not follower.followed:
             self._ill(name, _TOO_LONG, sink)
@@ -256,6 +269,12 @@ class SqlSource:
         value, text = value_of(row[0]) if row is not None else (None, None)
         quality = BAD if value is None and text is None else GOOD
         return number, time or self._clock().astimezone(UTC), value, text, quality
+
+
+def _table_of(tag: str, known: Container[str]) -> str:
+    """Return the table that a tag names; a column stands for its whole table, since records are not cut up."""
+    table, sign, _ = tag.rpartition("/")
+    return table if sign and tag not in known and table in known else tag
 
 
 class _GoneError(SQLAlchemyError):

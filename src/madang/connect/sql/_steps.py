@@ -17,15 +17,15 @@ from madang.plant import Bilingual
 _WAIT = 5.0
 
 
-def steps(database: Database, catalogue: Catalogue, wanted: Sequence[str]) -> Iterator[TestStep]:
+def steps(database: Database, catalogue: Catalogue, wanted: Callable[[], Sequence[str]]) -> Iterator[TestStep]:
     """Yield the steps of the test in order; the last one is the first that failed."""
     plan: tuple[tuple[TestName, Callable[[], TestStep]], ...] = (
         ("name", lambda: _name(database)),
         ("tcp", lambda: _tcp(database)),
-        ("login", lambda: _login(database)),
         ("trust", lambda: _trust(database)),
-        ("browse", lambda: _browse(catalogue, wanted)),
-        ("value", lambda: _value(database, catalogue, wanted)),
+        ("login", lambda: _login(database)),
+        ("browse", lambda: _browse(catalogue, wanted())),
+        ("value", lambda: _value(database, catalogue, wanted())),
     )
     for name, step in plan:
         started = time.monotonic()
@@ -100,11 +100,12 @@ def _trust(database: Database) -> TestStep:
     try:
         with database.snapshot() as reader:
             rows = reader.rows(sa.text(queries[database.kind]))
-    except DBAPIError:
+    except SQLAlchemyError:
+        # Why it cannot be asked is for the next step to say.
         return TestStep(
             "trust",
             "skipped",
-            Bilingual("서버가 암호화 여부를 알려 주지 않아요.", "The server does not tell whether it is encrypted."),
+            Bilingual("암호화 여부를 물을 수 없어요.", "Whether it is encrypted could not be asked."),
         )
     version = str(rows[0][0] or "") if rows else ""
     if version:
