@@ -85,8 +85,7 @@ class Collector:
         self._text: Bilingual | None = None
         self._newest = spool.newest
         self._window = RecentMessages(by_payload=(options or {}).get("identity") == "payload")
-        for message in spool.tail(self._window.limit):
-            self._window.remember(message)
+        self._window.remember(spool.tail(self._window.limit))
         self._inherited = [g for g in ledger.gaps() if g.until is None]
         self._stopped: str | None = None
         self._helpers: list[threading.Thread] = []

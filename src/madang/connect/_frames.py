@@ -16,6 +16,7 @@ from enum import IntEnum
 from itertools import accumulate, repeat
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from madang.connect._blocks import BLOCK_SCHEMA, Block, Message, Reject, Rows
@@ -30,6 +31,16 @@ _BEFORE_CHECK: Final = HEADER.size - 4
 _BLOCK_HEAD: Final = struct.Struct("<qB7x")
 _MESSAGES_HEAD: Final = struct.Struct("<IIIB3x")
 _JSON_HEAD: Final = struct.Struct("<II")
+_BACKFILL: Final = 1
+_NO_TEXT: Final = 2
+_ALL_GOOD: Final = 4
+_BLOCK_SCHEMAS: Final = {
+    (no_text, all_good): pa.schema(
+        [f for f in BLOCK_SCHEMA if not (no_text and f.name == "text") and not (all_good and f.name == "quality")]
+    )
+    for no_text in (False, True)
+    for all_good in (False, True)
+}
 _AGAIN: Final = 1
 _RETAINED: Final = 2
 _NO_TIME: Final = -(2**63)
@@ -133,18 +144,34 @@ class Payload:
 
 
 def encode_block(block: Block) -> Payload:
-    """Return the payload of a block: its times of the whole, and the Arrow IPC message of its batch without the schema."""
+    """Return the payload of a block: its times of the whole, and the Arrow IPC message of its batch without the schema.
+
+    A column of texts without any text, and one of qualities that are all good, are left out: in most blocks that is a third.
+    """
     batch = block.batch
     if not batch.schema.equals(BLOCK_SCHEMA):
         batch = batch.select(BLOCK_SCHEMA.names).cast(BLOCK_SCHEMA)
-    head = _BLOCK_HEAD.pack(_NO_TIME if block.server_time is None else block.server_time, block.origin == "backfill")
+    texts, quality = batch.column(3), batch.column(4)
+    no_text = texts.null_count == len(texts)
+    all_good = not np.frombuffer(quality.buffers()[1] or b"", np.uint32)[quality.offset : quality.offset + len(quality)].any()
+    flags = _BACKFILL * (block.origin == "backfill") + _NO_TEXT * no_text + _ALL_GOOD * all_good
+    if no_text or all_good:
+        schema = _BLOCK_SCHEMAS[no_text, all_good]
+        batch = pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
+    head = _BLOCK_HEAD.pack(_NO_TIME if block.server_time is None else block.server_time, flags)
     return Payload(head, batch.serialize())
 
 
 def _decode_block(payload: memoryview, received: int) -> Block:
-    server, backfill = _BLOCK_HEAD.unpack_from(payload)
-    batch = pa.ipc.read_record_batch(pa.py_buffer(payload[_BLOCK_HEAD.size :]), BLOCK_SCHEMA)
-    return Block(batch, received, None if server == _NO_TIME else server, "backfill" if backfill else "live")
+    server, flags = _BLOCK_HEAD.unpack_from(payload)
+    no_text, all_good = bool(flags & _NO_TEXT), bool(flags & _ALL_GOOD)
+    batch = pa.ipc.read_record_batch(pa.py_buffer(payload[_BLOCK_HEAD.size :]), _BLOCK_SCHEMAS[no_text, all_good])
+    if no_text or all_good:
+        count = batch.num_rows
+        texts = pa.nulls(count, pa.string()) if no_text else batch.column(3)
+        quality = pa.array(np.zeros(count, np.uint32)) if all_good else batch.column(batch.num_columns - 1)
+        batch = pa.RecordBatch.from_arrays([*batch.columns[:3], texts, quality], schema=BLOCK_SCHEMA)
+    return Block(batch, received, None if server == _NO_TIME else server, "backfill" if flags & _BACKFILL else "live")
 
 
 class MessageColumns:
@@ -176,6 +203,8 @@ class MessageColumns:
             TypeError: A payload is not bytes, or a number is none.
             ValueError: A number does not fit its column, or a payload is too large for a frame.
         """
+        if len(messages) == 1:
+            return self._append(messages[0])
         bodies = [m.payload for m in messages]
         if set(map(type, bodies)) - {bytes}:
             raise TypeError("the payload of a message is bytes")
@@ -199,6 +228,26 @@ class MessageColumns:
         self._bodies += bodies
         self.size += grown
         return grown
+
+    def _append(self, message: Message) -> int:
+        """Take one message."""
+        body = message.payload
+        if type(body) is not bytes:
+            raise TypeError("the payload of a message is bytes")
+        size, packet, received = len(body), message.packet, message.received
+        if not (0 <= packet <= 0xFFFF and -(2**63) <= received < 2**63):
+            raise ValueError("a number of a message does not fit")
+        if size > MAX_PAYLOAD // 2:
+            raise ValueError(f"messages taken at once are at most {MAX_PAYLOAD // 2} bytes")
+        topics = self._topics
+        self._index.append(topics.setdefault(message.topic, len(topics)))
+        self._sizes.append(size)
+        self._received.append(received)
+        self._packets.append(packet)
+        self._flags.append(_AGAIN * bool(message.again) + _RETAINED * bool(message.retained))
+        self._bodies.append(body)
+        self.size += size + 19
+        return size + 19
 
     def payload(self) -> Payload:
         """Return the payload of a frame that holds them."""

@@ -20,52 +20,70 @@ class RecentMessages:
 
     Args:
         by_payload: Whether topic and payload alone identify a message.
-        limit: How many messages are remembered.
+        limit: About how many messages are remembered.
     """
 
     def __init__(self, *, by_payload: bool = False, limit: int = _WINDOW) -> None:
         self.by_payload = by_payload
         self.limit = limit
-        self._order: deque[int] = deque()
-        self._known: Counter[int] = Counter()
+        self._runs: deque[list[int]] = deque()
+        self._size = 0
+        self._known: Counter[int] | None = Counter() if by_payload else None
+        """How often each hash is remembered; counted only when the first repetition comes, since most peers never send one."""
 
-    def remember(self, message: Message) -> None:
-        """Take a message that is kept."""
-        key = self._key(message)
-        self._order.append(key)
-        self._known[key] += 1
-        if len(self._order) > self.limit:
-            oldest = self._order.popleft()
-            self._forget(oldest)
+    def remember(self, messages: Sequence[Message]) -> None:
+        """Take messages that are kept."""
+        if self.by_payload:
+            keys = [hash((m.topic, m.payload)) for m in messages]
+        else:
+            keys = [hash((m.topic, m.payload, m.packet)) for m in messages]
+        self._runs.append(keys)
+        self._size += len(keys)
+        if self._known is not None:
+            self._known.update(keys)
+        while self._size - len(self._runs[0]) > self.limit:
+            oldest = self._runs.popleft()
+            self._size -= len(oldest)
+            for key in oldest if self._known is not None else ():
+                self._forget(key)
 
     def fresh(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the messages that are not kept yet, in their order, and remember them."""
+        if not self.by_payload and not any(m.again for m in messages):
+            self.remember(messages)
+            return messages
+        if self._known is None:
+            self._known = Counter(key for run in self._runs for key in run)
         kept = []
         for message in messages:
-            if (message.again or self.by_payload) and self._known[self._key(message)] > 0:
+            key = (
+                hash((message.topic, message.payload))
+                if self.by_payload
+                else hash((message.topic, message.payload, message.packet))
+            )
+            if (message.again or self.by_payload) and self._known[key] > 0:
                 if not self.by_payload:
-                    self._forget(self._key(message))
+                    self._forget(key)
                 continue
-            self.remember(message)
+            self.remember([message])
             kept.append(message)
         return kept
 
     def take_back(self, messages: Sequence[Message]) -> None:
-        """Forget messages that were remembered and could not be kept after all."""
-        for message in messages:
-            key = self._key(message)
-            self._order.remove(key)
-            self._forget(key)
+        """Forget the messages remembered last, which could not be kept after all."""
+        left = len(messages)
+        while left > 0:
+            run = self._runs.pop()
+            left -= len(run)
+            self._size -= len(run)
+            for key in run if self._known is not None else ():
+                self._forget(key)
 
     def _forget(self, key: int) -> None:
-        if self._known[key] > 1:
-            self._known[key] -= 1
+        known = self._known
+        if known is None:
+            return
+        if known[key] > 1:
+            known[key] -= 1
         else:
-            self._known.pop(key, None)
-
-    def _key(self, message: Message) -> int:
-        return (
-            hash((message.topic, message.payload))
-            if self.by_payload
-            else hash((message.topic, message.payload, message.packet))
-        )
+            known.pop(key, None)
