@@ -12,10 +12,11 @@ const client = sparkplug.newClient({
 });
 
 const now = () => Date.now();
+const current = { 2: 731.5, 20: 0.5 };  // a birth tells what stands now
 const nodeMetrics = () => [
   { name: "Node Control/Rebirth", type: "Boolean", value: false },
   { name: "위치", alias: 1, timestamp: now(), type: "Int32", value: -12 },
-  { name: "온도", alias: 2, timestamp: now(), type: "Double", value: 731.5,
+  { name: "온도", alias: 2, timestamp: now(), type: "Double", value: current[2],
     properties: { engUnit: { type: "String", value: "℃" }, Quality: { type: "Int32", value: 192 } } },
   { name: "큰수", alias: 3, timestamp: now(), type: "UInt64", value: "9007199254740993" },
   { name: "상태", alias: 4, timestamp: now(), type: "String", value: "가동" },
@@ -28,7 +29,7 @@ const nodeMetrics = () => [
 ];
 const birth = () => {
   client.publishNodeBirth({ timestamp: now(), metrics: nodeMetrics() });
-  client.publishDeviceBirth("K", { timestamp: now(), metrics: [{ name: "압력", alias: 20, timestamp: now(), type: "Float", value: 0.5 }] });
+  client.publishDeviceBirth("K", { timestamp: now(), metrics: [{ name: "압력", alias: 20, timestamp: now(), type: "Float", value: current[20] }] });
   say({ event: "birth" });
 };
 client.on("birth", birth);
@@ -43,6 +44,7 @@ readline.createInterface({ input: process.stdin }).on("line", (line) => {
   const order = JSON.parse(line);
   if (order.skip) for (let i = 0; i < order.skip; i += 1) client.incrementSeqNum();
   if (order.data) {
+    for (const [alias, , value] of order.data) if (alias in current) current[alias] = value;
     const payload = { timestamp: now(), metrics: order.data.map(([alias, type, value]) => ({ alias, type, value, timestamp: now(), isHistorical: order.historical === true })) };
     const options = order.compress ? { compress: true, algorithm: order.algorithm } : undefined;
     if (order.device) client.publishDeviceData(order.device, payload, options);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import threading
@@ -18,11 +19,12 @@ from madang.connect import ConnectionSettings
 from madang.connect import TestStep as Step
 from madang.connect.mqtt import make
 from madang.errors import RefusedError
-from madang.plant import UNCERTAIN_LAST_USABLE
+from madang.plant import BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_LAST_USABLE
 from tests.connect.mqtt import trials
 from tests.connect.mqtt.broker import Broker, publish
 from tests.connect.mqtt.certificates import papers
 from tests.connect.mqtt.sinks import MemorySink, running, until
+from tests.connect.sparkplug.recorder import Recorder
 
 pytestmark = pytest.mark.peers
 
@@ -192,6 +194,20 @@ def test_a_broker_restarts_and_nothing_is_missed(broker: Broker) -> None:
     assert sink.causes() == ["disconnected"] * 3
 
 
+def test_a_broker_that_is_killed_without_warning_is_survived(broker: Broker) -> None:
+    sink = MemorySink()
+    with running(make(settings(broker)), sink):
+        publish(broker.port, numbered(10))
+        until(lambda: len(sink.messages) == 10)
+        broker.stop(signal.SIGKILL)
+        broker.start()
+        until(connected(sink, 2))
+        publish(broker.port, numbered(10, first=10))
+        until(lambda: len(sink.messages) == 20)
+    assert values(sink) == list(range(20))
+    assert "disconnected" in sink.causes()
+
+
 def test_a_collector_that_was_away_says_that_the_queue_filled_the_hole(broker: Broker) -> None:
     sink = MemorySink()
     source = settings(broker)
@@ -306,7 +322,8 @@ def test_browsing_lists_what_is_heard_and_reading_gives_what_is_kept(broker: Bro
     sink = MemorySink()
     block = source.read(["p/kiln#a", "p/nothing"], sink)
     assert [(sink.names()[row["tag"]], row["number"], row["quality"]) for row in block.batch.to_pylist()] == [
-        ("p/kiln#a", 1.0, UNCERTAIN_LAST_USABLE)
+        ("p/kiln#a", 1.0, UNCERTAIN_LAST_USABLE),
+        ("p/nothing", None, BAD_WAITING_FOR_INITIAL_DATA),
     ]
 
 
@@ -361,6 +378,23 @@ def test_a_wrong_password_is_told_at_the_login_step_and_ends_the_run(tmp_path: P
         steps = [(step.name, step.state) for step in make(right).test()]
         assert steps[2:4] == [("trust", "skipped"), ("login", "ok")]
         assert "s3cret" not in str(right)
+
+
+def test_a_topic_that_the_broker_refuses_is_a_gap_of_that_topic(tmp_path: Path) -> None:
+    """Mosquitto takes any subscription and refuses by silence; this broker says what it refuses."""
+    with Recorder(refuses="q/#") as recorder:
+        sink = MemorySink()
+        given = ConnectionSettings("line", "mqtt", recorder.url, tags=("p/#", "q/#"))
+        stop = threading.Event()
+        thread = threading.Thread(target=make(given).subscribe, args=(sink, stop))
+        thread.start()
+        until(lambda: "degraded" in sink.states)
+        recorder.send("p/1", b"5")
+        until(lambda: len(sink.messages) == 1)
+        stop.set()
+        thread.join()
+    (gap,) = sink.gaps.values()
+    assert (gap.cause, gap.tags, gap.until) == ("bad_tag", ("q/#",), None)
 
 
 # --- trust

@@ -130,6 +130,11 @@ def test_a_list_of_samples_keeps_each_time() -> None:
     assert [(s.tag, s.time, s.value) for s in reading.samples] == [(TOPIC, STAMP, 1.0), (TOPIC, STAMP + 1_000_000, 2.0)]
 
 
+def test_two_values_of_one_tag_at_one_time_are_both_kept() -> None:
+    reading = read('{"value": 1, "ts": 1700000000}', '{"value": 2, "ts": 1700000000}', '{"value": 2, "ts": 1700000000}')
+    assert [(s.time, s.value) for s in reading.samples] == [(STAMP, 1.0), (STAMP, 2.0), (STAMP, 2.0)]
+
+
 def test_a_list_of_pairs_of_time_and_value_is_read() -> None:
     reading = read('{"온도": [[1700000000000, 1.5], [1700000000500, 2.5]]}')
     assert [(s.tag, s.time, s.value) for s in reading.samples] == [

@@ -35,9 +35,14 @@ class Connection:
 
 
 class Recorder:
-    """Listens on a free port of this machine."""
+    """Listens on a free port of this machine.
 
-    def __init__(self) -> None:
+    Args:
+        refuses: Topic filter that nobody may subscribe to.
+    """
+
+    def __init__(self, refuses: str = "") -> None:
+        self._refuses = refuses
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self.connections: list[Connection] = []
@@ -111,7 +116,7 @@ class Recorder:
             while at < len(body):
                 text, at = _read_text(body, at)
                 connection.filters.append(text)
-                codes.append(body[at] & 3)
+                codes.append(0x87 if text == self._refuses else body[at] & 3)
                 at += 1
             link.sendall(_packet(0x90, body[:2] + b"\0" + bytes(codes)))
         elif kind == 3:

@@ -146,7 +146,8 @@ def test_historical_values_are_no_news(broker: Broker) -> None:
         until(lambda: len(rows(sink)) == len(BORN))
         order(node, data=[[1, "Int32", 5]], historical=True)
         until(lambda: len(rows(sink)) == len(BORN) + 1)
-    assert sink.blocks[-1].origin == "backfill"
+        kept = sink.blocks[-1]
+    assert (kept.origin, kept.batch.column("number").to_pylist()) == ("backfill", [5.0])
 
 
 def test_browsing_and_reading_ask_the_edges(broker: Broker) -> None:

@@ -126,6 +126,8 @@ def test_control_metrics_are_no_tags() -> None:
         (DataType.UINT32, 2**32 - 1),
         (DataType.UINT64, 2**64 - 1),
         (DataType.FLOAT, 0.5),
+        (DataType.FLOAT, 23.4),
+        (DataType.FLOAT, -1e-38),
         (DataType.DOUBLE, 1e-300),
         (DataType.BOOLEAN, True),
         (DataType.STRING, "가동"),

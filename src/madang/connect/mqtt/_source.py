@@ -21,7 +21,7 @@ from madang.connect.mqtt._receive import Receiver
 from madang.connect.mqtt._steps import steps_of
 from madang.connect.mqtt._words import refused_login, untrusted
 from madang.errors import MissingError
-from madang.plant import Interval
+from madang.plant import BAD_WAITING_FOR_INITIAL_DATA, Interval
 
 _HEARD_AT_MOST = 20_000
 
@@ -70,7 +70,7 @@ class MqttSource:
     def read(self, tags: Sequence[str], sink: Sink) -> Block:
         """Return the newest value of each tag that is heard while listening; what the broker kept counts as last usable.
 
-        A tag that was not heard has no row: MQTT cannot ask for a value.
+        MQTT cannot ask for a value: a tag that is silent all the while has none, and is bad (waiting for the first value).
         """
         topics = sorted({tag.partition("#")[0] for tag in tags})
         missing = set(tags)
@@ -94,8 +94,10 @@ class MqttSource:
             return not missing
 
         self._listen([checked_filter(one) for one in topics], heard)
-        rows = [newest[tag] for tag in tags if tag in newest]
-        return Block(pa.RecordBatch.from_pylist(rows, schema=BLOCK_SCHEMA), received=self._clock() // 1_000)
+        now = self._clock() // 1_000
+        silent = {"time": now, "number": None, "text": None, "quality": BAD_WAITING_FOR_INITIAL_DATA}
+        rows = [newest.get(tag) or {"tag": sink.number_of(Tag(tag)), **silent} for tag in tags]
+        return Block(pa.RecordBatch.from_pylist(rows, schema=BLOCK_SCHEMA), received=now)
 
     def subscribe(self, sink: Sink, stop: threading.Event) -> None:
         """Hand every message to the sink until `stop` is set; acknowledge what has become durable; reconnect; note gaps.

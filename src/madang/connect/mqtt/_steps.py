@@ -183,6 +183,7 @@ def _facts(der: bytes) -> dict[str, str]:
     certificate = x509.load_der_x509_certificate(der)
     return {
         "fingerprint": fingerprint(der),
+        "thumbprint": fingerprint(der),
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
         "from": _day(certificate.not_valid_before_utc),

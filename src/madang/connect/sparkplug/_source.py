@@ -26,7 +26,7 @@ from madang.connect.sparkplug._node import EdgeNode
 from madang.connect.sparkplug._settings import DESCRIPTION, SparkplugOptions, sparkplug_options
 from madang.connect.sparkplug._wire import rebirth_request
 from madang.errors import MadangError, MissingError
-from madang.plant import Bilingual, Interval
+from madang.plant import BAD_WAITING_FOR_INITIAL_DATA, Bilingual, Interval
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BACKOFF: Final = (0.2, 30.0)
@@ -86,11 +86,13 @@ class SparkplugSource:
         return sorted(found.values(), key=lambda tag: tag.name)[:limit]
 
     def read(self, tags: Sequence[str], sink: Sink) -> Block:
-        """Return the newest value of each tag after asking for births; a tag that was not heard has no row."""
+        """Return the newest value of each tag after asking for births; one that stays silent is bad (waiting for the first value)."""
         newest: dict[str, Sample] = {}
         for out in self._listen():
             newest.update({sample.tag.name: sample for sample in out.samples if sample.tag.name in tags})
-        return block_of([newest[tag] for tag in tags if tag in newest], sink.number_of, self._now())
+        now = self._now()
+        silent = [Sample(Tag(tag), now, None, BAD_WAITING_FOR_INITIAL_DATA) for tag in tags if tag not in newest]
+        return block_of([*(newest[tag] for tag in tags if tag in newest), *silent], sink.number_of, now)
 
     def subscribe(self, sink: Sink, stop: threading.Event) -> None:
         """Be a host until `stop` is set: show it, follow births and deaths, store values, note what was lost.

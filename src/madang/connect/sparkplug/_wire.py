@@ -7,6 +7,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -206,7 +207,7 @@ def scalar(item: Wire, datatype: int) -> Value:
             raise MalformedError("a whole number was announced")
         return _signed(int(raw), _BITS[DataType(datatype)])
     if datatype in {DataType.FLOAT, DataType.DOUBLE} and isinstance(raw, (int, float)):
-        return float(raw)
+        return shortest(raw) if field == "float_value" else float(raw)
     if datatype == DataType.BOOLEAN and isinstance(raw, (bool, int)):
         return bool(raw)
     if datatype in TEXTS and isinstance(raw, str):
@@ -216,6 +217,22 @@ def scalar(item: Wire, datatype: int) -> Value:
     if datatype == DataType.UNKNOWN and isinstance(raw, (bool, int, float, str)):
         return raw
     raise MalformedError("the value does not fit its data type")
+
+
+def shortest(raw: float) -> float:
+    """Return the shortest decimal that gives the same 4-byte float: 23.4, not 23.399999618530273.
+
+    >>> shortest(23.399999618530273)
+    23.4
+    """
+    if not math.isfinite(raw):
+        return raw
+    packed = struct.pack("<f", raw)
+    for digits in range(6, 9):
+        short = float(f"{raw:.{digits}g}")
+        if abs(short) < 3.4028235e38 and struct.pack("<f", short) == packed:
+            return short
+    return float(f"{raw:.9g}")
 
 
 def _signed(raw: int, bits: int) -> int:
