@@ -240,7 +240,7 @@ def test_a_spool_that_thins_keeps_extremes_marks_them_and_notes_how_many_are_gon
     rng = np.random.default_rng(3)
     sent: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
     with open_spool(tmp_path / "line", limits=limits) as spool:
-        for i in range(60):
+        for i in range(400):
             values = rng.normal(size=100)
             sent.append(values)
             at = START_US + i * 120_000_000
