@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -49,6 +50,8 @@ class Book:
         self._ask_until: Callable[[], Mapping[int, int]] | None = until
         self._fresh: list[PointVersion] = []
         self._young: dict[int, list[FloatArray]] = {}
+        self._waiting: dict[int, list[tuple[int, str | None]]] = {}
+        """Units that changed before a point had any number: from when on each holds."""
         self._lock = threading.Lock()
         self.room(max(units, default=0))
         for version in versions:
@@ -91,8 +94,14 @@ class Book:
         """Give a point its first version from the numbers that came; returns the index of its scale."""
         found = find_scale(number[:_LOOK], self._units.get(point))
         with self._lock:
-            index = self._keep(point, found, ALWAYS)
-            self._fresh.append(PointVersion(point, 1, None, found))
+            index = -1
+            for since, unit in [*self._waiting.pop(point, ()), (None, found.unit)]:
+                if since is None and index >= 0:
+                    break
+                scale = replace(found, unit=unit)
+                index = self._keep(point, scale, ALWAYS if since is None else since)
+                number_of = len(self._all[point])
+                self._fresh.append(PointVersion(point, number_of, None if since == ALWAYS else since, scale))
             if len(number) < _SETTLED:
                 self._young[point] = []
         return index
@@ -132,9 +141,14 @@ class Book:
             unit: The unit as the source spells it.
             since: Time of the first sample after the change [us since 1970].
         """
+        known = point in self._units
         before, self._units[point] = self._units.get(point), unit
-        if point >= len(self.newest) or self.newest[point] < 0 or before == unit:
+        if before == unit:
             return False
+        if point >= len(self.newest) or self.newest[point] < 0:
+            if known:
+                self._waiting.setdefault(point, [(ALWAYS, before)]).append((since, unit))
+            return known
         now = self.scales[self.newest[point]]
         self._renew(point, Scale(now.scale, now.divisor, now.offset, unit, now.rounding), since)
         return True

@@ -47,9 +47,8 @@ class DeltaLog:
         self.folder = folder
         self._path = folder / "_delta_log"
         self._schema = schema
-        self._opened: Any = None
         self._marks: dict[str, int] = {}
-        self._live: dict[str, dict[str, Json]] | None = None
+        self._live: dict[str, dict[str, Json]] = {}
         self.version = -1
         self._checkpoint = -1
         self._newest = 0
@@ -70,13 +69,22 @@ class DeltaLog:
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
         mend(self._path)
-        self._opened = DeltaTable(str(self.folder))
-        protocol = self._opened.protocol()
+        protocol = DeltaTable(str(self.folder)).protocol()
         if protocol.min_writer_version > _WRITER:
             raise ValueError(f"the table asks for writer version {protocol.min_writer_version}; {_WRITER} is known")
-        self.version = self._opened.version()
+        self._load()
+
+    def _load(self) -> None:
+        """Read how the table stands now, whatever was known before."""
+        from deltalake import DeltaTable
+
+        opened = DeltaTable(str(self.folder))
+        self.version = opened.version()
         self._checkpoint = _last_checkpoint(self._path)
-        self._newest = max(pa.table(self._opened.get_add_actions())["modification_time"].to_pylist(), default=0)
+        self._marks = {}
+        actions = pa.table(opened.get_add_actions()).to_pylist()
+        self._newest = max((row["modification_time"] for row in actions), default=0)
+        self._live = {row["path"]: _action(row) for row in actions}
 
     def next_time(self, now_ms: int) -> int:
         """Return the time for the next commit's files [ms since 1970]: later than every file's before, so that it tells the order."""
@@ -89,6 +97,10 @@ class DeltaLog:
             try:
                 text = path.read_bytes()
             except FileNotFoundError:
+                # Of a log that was thinned out meanwhile only a newer checkpoint tells the end.
+                if _last_checkpoint(self._path) > self.version:
+                    self._load()
+                    continue
                 return
             self._apply([json.loads(line) for line in text.splitlines() if line.strip()])
             self.version += 1
@@ -99,31 +111,21 @@ class DeltaLog:
                 self._marks[action["txn"]["appId"]] = action["txn"]["version"]
             elif "add" in action:
                 self._newest = max(self._newest, action["add"]["modificationTime"])
-                if self._live is not None:
-                    self._live[action["add"]["path"]] = action["add"]
-            elif self._live is not None and "remove" in action:
+                self._live[action["add"]["path"]] = action["add"]
+            elif "remove" in action:
                 self._live.pop(action["remove"]["path"], None)
 
     def mark(self, app: str) -> int:
         """Return the last sequence that was taken from a spool, 0 before the first."""
         if app not in self._marks:
-            found = self._opened.transaction_version(app)
+            from deltalake import DeltaTable
+
+            found = DeltaTable(str(self.folder)).transaction_version(app)
             self._marks[app] = 0 if found is None else int(found)
         return self._marks[app]
 
     def live(self) -> Mapping[str, dict[str, Json]]:
-        """Return the ``add`` actions of the live files by their paths."""
-        if self._live is None:
-            actions = pa.table(self._opened.get_add_actions())
-            self._live = {}
-            tail = self.version
-            for row in actions.to_pylist():
-                known = {"path": row["path"], "size": row["size_bytes"], "modificationTime": row["modification_time"]}
-                self._live[row["path"]] = {**known, "stats": _stats(row)}
-            self.version = self._opened.version()
-            self.refresh()
-            if self.version < tail:
-                raise RuntimeError("the log went back")
+        """Return the ``add`` actions of the live files by their paths, as of the last `refresh`."""
         return self._live
 
     def append(self, actions: Sequence[Mapping[str, Json]], *, operation: str, time_ms: int) -> bool:
@@ -172,6 +174,11 @@ class DeltaLog:
         sync_file(self._path / "_last_checkpoint")
         sync_folder(self._path)
         self._checkpoint = number
+
+
+def _action(row: Mapping[str, Any]) -> dict[str, Json]:
+    known = {"path": row["path"], "size": row["size_bytes"], "modificationTime": row["modification_time"]}
+    return {**known, "stats": _stats(row)}
 
 
 def _stats(row: Mapping[str, Any]) -> str:

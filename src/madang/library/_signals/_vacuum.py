@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,13 +13,14 @@ import pyarrow as pa
 
 from madang.library._lake import sync_folder
 from madang.library._signals._commit import LiveTable
+from madang.library._signals._log import CHECKPOINT_EVERY
 
 KEEP: Final = timedelta(days=7)
 """How long every version can be read again, unless said otherwise."""
 _STRAY: Final = timedelta(hours=24)
 """Age from which a file that no commit names belongs to a commit that died, not to one on its way."""
 _EVERY_COMMIT: Final = timedelta(hours=1)
-"""For so long every single commit can be read again; after that the last one of each hour."""
+"""For so long every single commit can be read again; after that, of an hour with many commits, only the last ones."""
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,18 @@ class _Plan:
 
 
 def _thinned(folder: Path, commits: list[_Commit], oldest: int, now: int) -> _Plan:
-    """Drop commits that checkpoints sum up: all before the oldest promised version, and of older hours all but the last."""
+    """Drop commits that checkpoints sum up: all before the oldest promised version, and most of those of old, busy hours."""
     checkpoints = {int(p.name.split(".")[0]) for p in (folder / "_delta_log").glob("*.checkpoint*.parquet")}
-    recent = now - int(_EVERY_COMMIT / timedelta(milliseconds=1))
-    old = [c for c in commits if c.time < recent]
-    base = max((v for v in checkpoints if v <= oldest), default=None)
-    newest = max((v for v in checkpoints if old and v <= old[-1].version), default=None)
-    if base is None or newest is None:
-        return _Plan(kept=frozenset(v for v in checkpoints if v >= oldest))
-    of_hour = {c.time // 3_600_000: c.version for c in old if c.version in checkpoints}
-    keep = {base, newest} | {v for v in of_hour.values() if v >= base}
-    return _Plan(
-        commits=frozenset(c.version for c in old if c.version < newest and c.version not in keep),
-        checkpoints=frozenset(v for v in checkpoints if v < newest and v not in keep),
-        kept=frozenset(v for v in checkpoints if v in keep or v >= newest),
-    )
+    base = max((v for v in checkpoints if v <= oldest), default=-1)
+    gone = {c.version for c in commits if c.version < base}
+    gone_checkpoints = {v for v in checkpoints if v < base}
+    hours: dict[int, list[int]] = defaultdict(list)
+    for commit in commits:
+        if commit.version >= base and commit.time < now - int(_EVERY_COMMIT / timedelta(milliseconds=1)):
+            hours[commit.time // 3_600_000].append(commit.version)
+    for versions in hours.values():
+        last = max((v for v in versions if v in checkpoints), default=None)
+        if last is not None and len(versions) >= CHECKPOINT_EVERY:
+            gone |= {v for v in versions if v < last and v != base}
+            gone_checkpoints |= {v for v in versions if v < last and v != base and v in checkpoints}
+    return _Plan(frozenset(gone), frozenset(gone_checkpoints), frozenset(checkpoints - gone_checkpoints))
