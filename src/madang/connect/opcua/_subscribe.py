@@ -27,7 +27,7 @@ class Granted:
     subscriptions: list[int] = field(default_factory=list)
     publish: float = 0.0
     """Slowest publishing interval [ms]."""
-    keep_alive: float = KEEP_ALIVE_S
+    keep_alive: float = 0.0
     """Longest silence of a living server [s]."""
     slower: dict[str, float] = field(default_factory=dict)
     """Tags that are sampled more slowly than asked [ms]."""
