@@ -241,6 +241,19 @@ def test_through_the_real_spool_a_restarted_source_sends_only_what_changed(
         hands.on(400)
 
 
+def test_asked_to_begin_afresh_it_hands_every_record_over_once_more_and_still_knows_what_was_deleted(
+    tmp_path: Path, mes: sqlite3.Connection, hands: Hands
+) -> None:
+    shelf = Shelf()
+    _source(tmp_path, hands).round(shelf)
+    mes.execute("DELETE FROM lots WHERE id = 2")
+    for _ in range(2):
+        hands.on(400)
+        _source(tmp_path, hands, afresh="after the fire").round(shelf)
+    sent = [(entry.change, entry.batch.column("id").to_pylist()) for kind, entry in shelf.log if kind == "rows"]
+    assert sent == [("upsert", [1, 2]), ("upsert", [1]), ("delete", [2])]
+
+
 def test_a_driver_that_is_not_installed_is_named_with_the_line_to_type(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "oracledb", None)
     with pytest.raises(MissingError) as caught:

@@ -52,6 +52,10 @@ DESCRIPTION = SourceDescription(
             "긴 측정 표. '표:시각,태그,값[,품질]'. 행 대신 측정값으로 읽어요.",
             "Long tables of readings, 'TABLE:TIME,TAG,VALUE[,QUALITY]', read as samples instead of records.",
         ),
+        "afresh": Bilingual(
+            "전과 다른 말을 적으면 모든 행을 한 번 더 보내요. 임시 저장소를 잃었을 때 써요.",
+            "Any word other than before: every record is handed over once more, such as after a spool was lost.",
+        ),
         "schemas": Bilingual(
             "볼 스키마. 쉼표로 나눠요.", "Schemas to look at, parted by commas; all that are not the system's."
         ),

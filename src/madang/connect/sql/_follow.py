@@ -70,6 +70,9 @@ class TableFollower:
         self.memory = Memory(sink, f"{self._prefix}/memory", self._key_schema())
         self._told: set[str] = set()
         self._state: dict[str, Any] = json.loads(sink.cursor(f"{self._prefix}/state") or "{}")
+        if self._state.get("afresh", "") != options.afresh:
+            self._state["afresh"] = options.afresh
+            self.columns_changed(retyped=True)
 
     @property
     def cursor(self) -> str | None:

@@ -41,6 +41,9 @@ class Memory:
         self._free: list[int] = []
         self._dirty: set[int] = set()
         self._saved_chunks = 0
+        self._announced: set[Key] = set()
+        self._outlived = False
+        """Whether a key of the announcement was deleted since: it must not come back with the next process."""
         self._load()
 
     def __len__(self) -> int:
@@ -71,6 +74,7 @@ class Memory:
         new = [key for key in keys if key not in self._place]
         if new:
             self._sink.save_cursor(f"{self._prefix}/announced", self._written(new, [0] * len(new)))
+            self._announced, self._outlived = set(new), False
 
     def remember(self, keys: Iterable[Key], hashes: Iterable[int]) -> None:
         """Note records as handed over."""
@@ -93,6 +97,7 @@ class Memory:
         """Note records as deleted."""
         for key in keys:
             at = self._place.pop(key)
+            self._outlived = self._outlived or key in self._announced
             self._keys[at] = None
             self._free.append(at)
             self._dirty.add(at // CHUNK)
@@ -105,6 +110,9 @@ class Memory:
             text = self._written([self._keys[at] for at in there], [self._hashes[at] for at in there])
             self._sink.save_cursor(f"{self._prefix}/{chunk}", text)
         self._dirty.clear()
+        if self._outlived:
+            self._sink.save_cursor(f"{self._prefix}/announced", "")
+            self._announced, self._outlived = set(), False
         chunks = -(-len(self._keys) // CHUNK)
         if chunks != self._saved_chunks:
             self._sink.save_cursor(self._prefix, json.dumps({"chunks": chunks, "key": self._schema.names}))
@@ -151,7 +159,8 @@ class Memory:
                 self._place[key] = at
             self._free.extend(range(chunk * CHUNK + len(found), (chunk + 1) * CHUNK))
         self._saved_chunks = chunks
-        left = [key for key, _ in self._read(f"{self._prefix}/announced") if key not in self._place]
+        self._announced = {key for key, _ in self._read(f"{self._prefix}/announced")}
+        left = [key for key in self._announced if key not in self._place]
         self.remember(left, [0] * len(left))
 
     def _read(self, name: str) -> list[tuple[Key, int]]:

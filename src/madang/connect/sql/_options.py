@@ -39,6 +39,7 @@ class SqlOptions:
     blobs: str = "fingerprint"
     samples: Mapping[str, Readings] = field(default_factory=dict)
     schemas: tuple[str, ...] = ()
+    afresh: str = ""
 
 
 def read_options(settings: ConnectionSettings) -> SqlOptions:
@@ -67,6 +68,7 @@ def read_options(settings: ConnectionSettings) -> SqlOptions:
         timeout=_number(settings, "timeout", 60.0, 0.1),
         blobs=blobs,
         samples={table: _readings(settings, text) for table, text in _pairs(settings, "samples", ":").items()},
+        afresh=given.get("afresh", ""),
         schemas=tuple(part.strip() for part in given.get("schemas", "").split(",") if part.strip()),
     )
 
