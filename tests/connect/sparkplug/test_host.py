@@ -273,6 +273,23 @@ def test_a_value_of_another_type_than_announced_is_marked() -> None:
     assert values(hall.hear(edge.data(("m", DataType.STRING, "ERR"), typed=True))) == [("공장/E1#m", "ERR", BAD_TYPE_MISMATCH)]
 
 
+def test_a_text_of_a_megabyte_is_quarantined_and_the_rest_goes_on() -> None:
+    out = Hall().hear(Edge().nbirth({"m": (DataType.STRING, "x" * 1_000_000), "n": (D, 1.0)}))
+    assert [reject.code for reject in out.rejects] == ["too_large"]
+    assert values(out) == [("공장/E1#n", 1.0, GOOD)]
+
+
+def test_two_values_of_one_metric_at_one_time_are_both_kept() -> None:
+    edge, hall = Edge(), Hall()
+    hall.hear(edge.nbirth({"m": (D, 0.0)}, alias=1))
+    out = hall.hear(edge.data((1, D, 1.0), (1, D, 2.0), at=NOW), edge.data((1, D, 2.0), at=NOW))
+    assert [(sample.time, sample.value) for sample in out.samples] == [
+        (NOW * 1_000, 1.0),
+        (NOW * 1_000, 2.0),
+        (NOW * 1_000, 2.0),
+    ]
+
+
 # --- death
 
 

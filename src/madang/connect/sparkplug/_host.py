@@ -34,6 +34,8 @@ _COMMANDS: Final = frozenset({"NCMD", "DCMD"})
 _CONTROLS: Final = ("bdSeq", "Node Control/", "Device Control/")
 _QUALITIES: Final = {0: BAD, 192: GOOD, 500: UNCERTAIN_LAST_USABLE}
 _RECENT: Final = 64
+_LONGEST: Final = 1 << 16
+"""Letters of a text."""
 
 REASONS: Final = {
     "malformed": Bilingual("Sparkplug 메시지로 읽을 수 없어요", "it cannot be read as a Sparkplug message"),
@@ -43,6 +45,7 @@ REASONS: Final = {
     ),
     "unknown_metric": Bilingual("출생 메시지에 없던 메트릭이에요", "the metric was not in the birth"),
     "not_supported": Bilingual("측정값이 아닌 형식(파일, 바이트, 너무 큰 표)이에요", "its type is no measurement (file, bytes, a table too large)"),
+    "too_large": Bilingual("글자 값이 너무 길어요", "a text is too long"),
     "time_out_of_range": Bilingual(
         "시각이 있을 수 없는 때예요(기기 시계를 확인해 주세요)", "the time is impossible (check the device's clock)"
     ),
@@ -322,6 +325,9 @@ class Host:
                     code = BAD
                 elif value is not None and (tag.data_type == "text") != isinstance(value, str):
                     code = BAD_TYPE_MISMATCH
+                if isinstance(value, str) and len(value) > _LONGEST:
+                    out.rejects.append(self._rejected(node, kind, metric.device, raw, received, "too_large"))
+                    continue
                 seen = (time, value, code)
                 if birth and metric.last.get(part.path) == seen:
                     continue
