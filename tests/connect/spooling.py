@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import threading
@@ -90,6 +91,8 @@ class Disk:
     def __init__(self, folder: Path | None = None) -> None:
         there = [p.stat() for p in folder.iterdir()] if folder is not None else []
         self.flushed = {state.st_ino: state.st_size for state in there}
+        self.failures = 0
+        """How many flushes fail from now on."""
         self.may_flush = threading.Event()
         self.may_flush.set()
         self.flushing = threading.Event()
@@ -98,6 +101,9 @@ class Disk:
         if not self.may_flush.is_set():
             self.flushing.set()
             self.may_flush.wait()
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EIO, "Input/output error")
         state = os.fstat(handle)
         self.flushed[state.st_ino] = state.st_size
 

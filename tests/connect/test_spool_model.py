@@ -88,6 +88,10 @@ class SpoolMachine(RuleBasedStateMachine):
         if self.appended:
             assert self.spool.wait(self.appended[-1][0], 10)
 
+    @rule(count=st.integers(1, 2))
+    def flushes_fail(self, count: int) -> None:
+        self.disk.failures = count
+
     @rule(share=st.floats(0, 1))
     def release(self, share: float) -> None:
         self.released = max(self.released, int(self.spool.durable * share))
@@ -95,6 +99,8 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule()
     def close_and_open(self) -> None:
+        self.disk.failures = 0
+        self.wait_for_all()
         self.spool.close()
         assert len(self.acknowledged) == len(self.appended)
         self.spool = self.opened()
@@ -105,6 +111,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.turn < 6)
     @rule(seed=st.integers(0, 2**32), linger=st.booleans())
     def lose_power(self, seed: int, linger: bool) -> None:
+        self.disk.failures = min(self.disk.failures, int(linger))
         if linger and self.appended:
             self.spool.wait(self.appended[-1][0], 10)
         self.append(self.disk.stop(self.spool), [0.5])
@@ -114,6 +121,7 @@ class SpoolMachine(RuleBasedStateMachine):
         cursor = self.told_cursor
         released_on_disk = self.spool.released
         self.disk.after_power_loss(lost, self.folder, random.Random(seed))
+        self.disk.failures = 0
         self.disk.may_flush.set()
         self.spool.close()
         shutil.rmtree(lost)
@@ -169,6 +177,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "spool"):
+            self.disk.failures = 0
             self.spool.close()
         shutil.rmtree(self.root)
 

@@ -7,13 +7,14 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from madang.connect._blocks import Block, Message, Reject, Rows, Tag
 from madang.connect._gaps import Gap, GapCause
 from madang.connect._ledger import Ledger
 from madang.connect._limits import SpoolDepth
+from madang.connect._room import instant
 from madang.connect._source import ConnectionState, Source
 from madang.connect._spool import Spool
 from madang.connect._window import RecentMessages
@@ -83,7 +84,8 @@ class Collector:
         self._counts = {"received": 0, "durable": 0, "duplicates": 0, "rejected": 0}
         self._state: ConnectionState = "starting"
         self._text: Bilingual | None = None
-        self._newest = spool.newest
+        self._received = 0 if spool.newest is None else _micros(spool.newest)
+        """When the newest was received [us since 1970]; 0 while nothing was."""
         self._window = RecentMessages(by_payload=(options or {}).get("identity") == "payload")
         self._window.remember(spool.tail(self._window.limit))
         self._inherited = [g for g in ledger.gaps() if g.until is None]
@@ -223,6 +225,10 @@ class Collector:
             gaps_open=sum(g.until is None for g in gaps),
         )
 
+    @property
+    def _newest(self) -> datetime | None:
+        return instant(self._received) if self._received else None
+
     def _count(self, name: str, number: int) -> None:
         with self._lock:
             self._counts[name] += number
@@ -237,11 +243,11 @@ class Collector:
 
     def _alive(self, received: int, *, kept_by_peer: bool = False) -> None:
         """Close what began before: something live has come, or the peer keeps what was missed and is being read on."""
-        now = datetime.fromtimestamp(received / 1e6, UTC)
         if not kept_by_peer:
-            self._newest = now
+            self._received = received
         if self._stopped is None and not self._inherited:
             return
+        now = instant(received)
         with self._lock:
             stopped, self._stopped = self._stopped, None
             over = [g.id for g in self._inherited if g.tags is None]
