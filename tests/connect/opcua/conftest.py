@@ -39,8 +39,13 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlantServer]:
         ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
     ]
     server.start()
-    for number in range(1200):
-        server.add(f"t{number}", float(number), ua.VariantType.Double)
+
+    async def fill() -> None:
+        assert server.server is not None
+        for number in range(1200):
+            await server.server.nodes.objects.add_variable(ua.NodeId(f"t{number}", 2), f"t{number}", float(number))
+
+    server.do(fill())
     yield server
     server.close()
 

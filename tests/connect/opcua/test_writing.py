@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from asyncua import ua
 
@@ -11,6 +12,7 @@ from madang.connect import Actuator
 from madang.connect.opcua import make_actuator
 from madang.connect.opcua._actuator import OpcuaActuator
 from madang.errors import MadangError
+from madang.testing import ActuatorContract, ActuatorPeer
 from tests.connect.opcua.servers import PlantServer, free_port, settings
 
 
@@ -26,6 +28,31 @@ def actuator(workshop: PlantServer) -> Iterator[OpcuaActuator]:
     made = make_actuator(settings(workshop.url))
     yield made
     made.close()
+
+
+class Kiln(ActuatorPeer):
+    """A set point with a range, and a tag that may not be written."""
+
+    tag = "ns=2;s=w/speed"
+    values = (10.5, 23.4)
+    too_much = 51.0
+    read_only = "ns=2;s=w/fixed"
+
+    def __init__(self, server: PlantServer, actuator: OpcuaActuator) -> None:
+        self._server, self._actuator = server, actuator
+
+    def make(self) -> Actuator:
+        return self._actuator
+
+    def stands(self) -> float:
+        held = self._server.do(self._server.nodes["w/speed"].read_value())
+        return float(str(np.float32(held)))
+
+
+class TestOpcuaActuator(ActuatorContract):
+    @pytest.fixture
+    def peer(self, workshop: PlantServer, actuator: OpcuaActuator) -> ActuatorPeer:
+        return Kiln(workshop, actuator)
 
 
 def test_it_is_an_actuator(actuator: OpcuaActuator) -> None:

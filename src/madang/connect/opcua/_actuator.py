@@ -25,7 +25,7 @@ from madang.connect.opcua._loop import LoopThread
 from madang.connect.opcua._options import Options, read_options
 from madang.connect.opcua._source import utc_now
 from madang.connect.opcua._trouble import Trouble, status_name, translate
-from madang.plant import Bilingual, QualityClass, quality_class, quality_text
+from madang.plant import BAD_NODE_UNKNOWN, Bilingual, QualityClass, quality_class, quality_text
 
 T = TypeVar("T")
 _FAILURES: Final = (OSError, TimeoutError, ua.UaError, AssertionError)
@@ -125,7 +125,7 @@ class OpcuaActuator:
         try:
             node = names.node(name)
         except ValueError:
-            raise Trouble("browse", "no_such_tag", _NO_TAG, final=True) from None
+            return _Target(Tag(name), ua.NodeId(), None, BAD_NODE_UNKNOWN)
         (described,) = await describe(link, names, [Found(node)])
         (answer,) = await link.read([ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value)])
         status = described.status or (int(answer.StatusCode.value) if answer.StatusCode is not None else 0)
@@ -134,6 +134,8 @@ class OpcuaActuator:
         return _Target(described.tag, node, kind if isinstance(kind, ua.VariantType) else None, status)
 
     async def _held(self, link: Link, target: _Target) -> tuple[float | str | None, int]:
+        if target.status == BAD_NODE_UNKNOWN:
+            return None, BAD_NODE_UNKNOWN
         (answer,) = await link.read([ua.ReadValueId(NodeId=target.node, AttributeId=ua.AttributeIds.Value)])
         items = Items()
         (item,) = items.add([(target.tag, target.node.to_string(), False, False)])
@@ -234,4 +236,3 @@ _UNREADABLE: Final = Bilingual(
     "태그의 자료형을 알 수 없어 쓰지 않았어요.", "Nothing was written: the tag's data type is not known."
 )
 _DIFFERENT: Final = Bilingual("썼지만 다시 읽은 값이 달라요.", "Written, but another value is read back.")
-_NO_TAG: Final = Bilingual("서버에 그런 태그가 없어요.", "The server has no such tag.")
