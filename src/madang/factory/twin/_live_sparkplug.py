@@ -34,7 +34,7 @@ class SparkplugFace:
     Args:
         plant: What is published.
         url: ``mqtt://[user[:password]@]host[:port]``.
-        sent: Told of every value handed to the broker: ``group/node/point``, time [us], value, text, quality.
+        sent: Told of every value handed to the broker: ``group/node#point``, time [us], value, text, quality.
 
     Raises:
         MissingError: paho-mqtt or protobuf is not installed, or no broker answers there.
@@ -177,7 +177,7 @@ class SparkplugFace:
             if birth:
                 _describe(metric, point, self.plant.unit_of(point, second.t))
             _fill(metric, point, content)
-            told.append((f"{self.group}/{self.node}/{point.path}", number, text))
+            told.append((f"{self.group}/{self.node}#{point.path}", number, text))
         if not told:
             return
         self._seq = (self._seq + 1) % 256
