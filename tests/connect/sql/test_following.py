@@ -18,6 +18,7 @@ import pytest
 from madang.connect import Collector, ConnectionSettings, Rows, Source, Spool
 from madang.connect.sql import make
 from madang.errors import MissingError, RefusedError, UsageError
+from madang.plant import BAD_NODE_UNKNOWN
 from tests.connect.sql.servers import Server
 from tests.connect.sql.shelf import Hands, Shelf
 
@@ -252,6 +253,14 @@ def test_asked_to_begin_afresh_it_hands_every_record_over_once_more_and_still_kn
         _source(tmp_path, hands, afresh="after the fire").round(shelf)
     sent = [(entry.change, entry.batch.column("id").to_pylist()) for kind, entry in shelf.log if kind == "rows"]
     assert sent == [("upsert", [1, 2]), ("upsert", [1]), ("delete", [2])]
+
+
+def test_reading_a_table_shows_its_newest_record_to_a_person(tmp_path: Path, mes: sqlite3.Connection, hands: Hands) -> None:
+    block = _source(tmp_path, hands).read(["lots", "lots/state", "none"], Shelf()).batch
+    first, second, third = block.to_pylist()
+    assert json.loads(first["text"]) == {"id": "2", "state": "new", "updated_at": "2026-03-01 09:00:01"}
+    assert (second["text"], second["quality"]) == ("new", 0)
+    assert third["quality"] == BAD_NODE_UNKNOWN
 
 
 def test_a_driver_that_is_not_installed_is_named_with_the_line_to_type(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,10 @@ class SqlSource:
         return [_column_tag(table, column) for column in table.columns[:limit]] if table is not None else []
 
     def read(self, tags: Sequence[str], sink: Sink) -> Block:
-        """Return the newest value of columns (``TABLE/COLUMN``), by the column that only grows, else by the key."""
+        """Return the newest value of columns (``TABLE/COLUMN``), or of tables the newest record as a document.
+
+        Newest is the one with the greatest value in the column that only grows, else with the greatest key.
+        """
         received = int(self._clock().timestamp() * 1_000_000)
         rows = [(*self._newest(tag, sink),) for tag in tags]
         arrays = [pa.array([row[place] for row in rows], field.type) for place, field in enumerate(BLOCK_SCHEMA)]
@@ -255,16 +258,26 @@ class SqlSource:
         ko, en = (f" (그 밖에 {more}개)", f" (and {more} more)") if more else ("", "")
         sink.state("degraded", Bilingual(f"'{name}': {text.ko}{ko}", f"'{name}': {text.en}{en}"))
 
+    def _newest_record(self, table: SqlTable) -> str:
+        """Return the newest record of a table as a document, for a person to look at."""
+        names = [column.name for column in table.columns]
+        with self._database.snapshot() as reader:
+            row = _last_row(reader, table, names, table.growing[:1] or table.key[:1])
+        shown = {name: None if value is None else str(value)[:200] for name, value in zip(names, row or (), strict=False)}
+        return json.dumps(shown, ensure_ascii=False)
+
     def _newest(self, tag: str, sink: Sink) -> tuple[int, datetime, float | None, str | None, int]:
         name, _, column = tag.rpartition("/")
         number = sink.number_of(Tag(tag, parent=name))
-        table = self._catalogue.table(name)
+        table = self._catalogue.table(name) if name else None
+        if table is None and (whole := self._catalogue.table(tag)) is not None:
+            return number, self._clock().astimezone(UTC), None, self._newest_record(whole), GOOD
         if table is None or column not in {known.name for known in table.columns}:
             return number, self._clock().astimezone(UTC), None, None, BAD_NODE_UNKNOWN
         order = table.growing[:1] or table.key[:1]
         timed = [known for known in table.columns if known.form in ("instant",) and known.name in order]
         with self._database.snapshot() as reader:
-            row = _last_row(reader, table, column, order)
+            row = _last_row(reader, table, [column], order)
         time = batch_of(timed, [[row[1]]], self._settings.zone)[0].column(0)[0].as_py() if row is not None and timed else None
         value, text = value_of(row[0]) if row is not None else (None, None)
         quality = BAD if value is None and text is None else GOOD
@@ -281,8 +294,8 @@ class _GoneError(SQLAlchemyError):
     """A table is not there (any more)."""
 
 
-def _last_row(reader: Reader, table: SqlTable, column: str, order: Sequence[str]) -> Any:  # noqa: ANN401
-    query = table.select([column, *order])
+def _last_row(reader: Reader, table: SqlTable, columns: Sequence[str], order: Sequence[str]) -> Any:  # noqa: ANN401
+    query = table.select([*columns, *order])
     for name in order:
         grows: sa.ColumnElement[Any] = sa.column(name)
         query = query.where(grows.is_not(None)).order_by(grows.desc())
