@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -101,7 +102,9 @@ def test_an_older_version_reads_as_it_was_after_commits_and_a_re_sort(plant: Sig
     with plant.library() as library:
 
         def values(name: str) -> list[float]:
-            found: list[float] = library.range(name, "kiln/zone1/temp", None, None, reader="owner", purpose="show").value.tolist()
+            found: list[float] = library.range(
+                name, "kiln/zone1/temp", None, None, reader="owner", purpose="show"
+            ).value.tolist()
             return found
 
         assert values("kiln@1") == [1.0, 2.0]
@@ -158,3 +161,47 @@ def test_an_unknown_point_is_named_with_the_next_step(plant: SignalsOnDisk) -> N
         library.range("kiln", "kiln/zone9/temp", None, None, reader="owner", purpose="show")
     assert error.value.code == "no_such_point"
     assert "zone9" in error.value.en
+
+
+def test_a_version_whose_files_are_gone_says_which_versions_can_be_read(plant: SignalsOnDisk) -> None:
+    first = plant.commit(Run(1, seconds(0, 2), [1.0, 2.0], scale=TENTHS))
+    plant.resort(first, Run(1, seconds(0, 2), [1.0, 2.0], scale=TENTHS), level=1)
+    (plant.folder / first[0].path).unlink()
+    with plant.library() as library:
+        assert len(library.range("kiln", "kiln/zone1/temp", None, None, reader="owner", purpose="show")) == 2
+        with pytest.raises(InputError) as error:
+            library.range("kiln@1", "kiln/zone1/temp", None, None, reader="owner", purpose="show")
+    assert error.value.code == "no_such_version"
+
+
+def test_many_threads_read_while_another_process_commits(plant: SignalsOnDisk) -> None:
+    plant.commit(Run(1, seconds(0, 1), [0.0], scale=TENTHS))
+    stop = threading.Event()
+    wrong: list[list[float]] = []
+
+    def read() -> None:
+        with plant.library() as library:
+            view = library.view("kiln", ["kiln/zone1/temp"], reader="owner", purpose="show")
+            seen = 0
+            while not stop.wait(0.005):
+                values = view.range("kiln/zone1/temp", None, None).value.tolist()
+                if values != [float(k) for k in range(len(values))] or len(values) < seen:
+                    wrong.append(values)
+                seen = len(values)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    files = []
+    for k in range(1, 13):
+        files += plant.commit(Run(1, seconds(k, 1), [float(k)], scale=TENTHS))
+        if k % 6 == 0:
+            joined = Run(
+                1, seconds(k - len(files) + 1, len(files)), [float(v) for v in range(k - len(files) + 1, k + 1)], scale=TENTHS
+            )
+            plant.resort(files, joined, level=1)
+            files = []
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

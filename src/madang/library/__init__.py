@@ -49,6 +49,11 @@ from madang.library._kernels import (
 from madang.library._keys import SURE, KeyCandidate, find_keys, text_keys
 from madang.library._library import Library
 from madang.library._report import IntakeReport, TableReport
+from madang.library._signals._cards import LastValue, PointCard
+from madang.library._signals._conditions import All, AnyOf, Compare, Condition, Lasting, condition_of
+from madang.library._signals._events import SavedCondition
+from madang.library._signals._slices import Samples
+from madang.library._signals._table import SignalView
 from madang.library._where import Form, Where
 from madang.library._windows import WindowFeatures, features_by_tag, window_features
 
@@ -57,12 +62,16 @@ __all__ = [
     "AMBIGUOUS",
     "PART",
     "SURE",
+    "All",
     "AmbiguousRow",
     "Answer",
+    "AnyOf",
     "Buckets",
     "ClockOffset",
     "ColumnCard",
     "ColumnStats",
+    "Compare",
+    "Condition",
     "Decision",
     "DecisionPoint",
     "Feature",
@@ -71,6 +80,8 @@ __all__ = [
     "IntakeReport",
     "JoinResult",
     "KeyCandidate",
+    "LastValue",
+    "Lasting",
     "Library",
     "MappingStatus",
     "Matched",
@@ -78,15 +89,20 @@ __all__ = [
     "OwnerMay",
     "PartCard",
     "Phase",
+    "PointCard",
     "ReadResult",
     "Request",
     "RowTimes",
+    "Samples",
+    "SavedCondition",
+    "SignalView",
     "TableReport",
     "TableView",
     "VersionId",
     "Where",
     "WindowFeatures",
     "as_of",
+    "condition_of",
     "downsample",
     "features_by_tag",
     "find_keys",

@@ -235,12 +235,16 @@ class FileIndex:
             MissingVersionError: There is no such version any more, or not yet.
         """
         with self._lock:
-            if self._refresh():
+            self._refresh()
+            if self._snapshot.version != self._version:
                 self._snapshot = self._made(self._version, self._live)
             if version is None or version == self._snapshot.version:
                 return self._snapshot
             live = self._replayed(version)
-            return self._made(version, live)
+            try:
+                return self._made(version, live)
+            except FileNotFoundError as error:
+                raise MissingVersionError(version, self._first(), self._version) from error
 
     def versions(self) -> tuple[int, int]:
         """Return the first and the last version whose log is there; (0, -1) without a table."""
@@ -253,12 +257,12 @@ class FileIndex:
         whole = [v for v in self._checkpoints() if v not in numbers]
         return min([*numbers, *whole], default=0)
 
-    def _refresh(self) -> bool:
-        """Take up what was committed since; return whether there was anything."""
+    def _refresh(self) -> None:
+        """Take up what was committed since."""
         before = self._version
         if self._version < 0:
             if not self._log.is_dir():
-                return False
+                return
             base = max(self._checkpoints(), default=-1)
             if base >= 0:
                 self._live, self._version = self._checkpoint(base), base
@@ -278,7 +282,6 @@ class FileIndex:
                 break
             _apply(actions, self._live)
             self._version += 1
-        return self._version != before
 
     def _replayed(self, version: int) -> dict[str, tuple[int, ...]]:
         base = max((v for v in self._checkpoints() if v <= version), default=-1)
