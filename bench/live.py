@@ -3,7 +3,8 @@
     ./run bench live --assets 5 --hours 6
 
 The samples of the seeded plant (`bench._plant_signals`) lie durable in a spool, in the order of their times. Timed is what `LiveIntake`
-does until all of them are committed and flushed (2 threads), then a re-sort of the level 0 files. Beside it DuckDB's COPY to zstd
+does until all of them are committed and flushed (2 threads). `bytes_per_point` counts all files of the table, log and quality included,
+as committed; `bytes_per_point_resorted` after the re-sort and the removal of what it replaced. Beside it DuckDB's COPY to zstd
 Parquet, sorted by point and time, and pyarrow's own defaults, flushed. Prints one JSON line.
 """
 
@@ -17,7 +18,7 @@ import resource
 import shutil
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -123,6 +124,16 @@ def main(arguments: list[str]) -> int:
                 "commit_mpts": round(n / seconds / 1e6, 2),
                 "bytes_per_point": round(size_of(table) / n, 4),
                 "files": sum(1 for _ in table.glob("*.parquet")),
+            }
+            begun = time.perf_counter()
+            library.resort(everything=True)
+            result["resort_mpts"] = round(n / (time.perf_counter() - begun) / 1e6, 2)
+            before = size_of(table)
+            library._keeping.retain(datetime.now(UTC), rules=(), keep=timedelta(0), dry_run=False)
+            result |= {
+                "bytes_per_point_with_old_files": round(before / n, 4),
+                "bytes_per_point_resorted": round(size_of(table) / n, 4),
+                "files_resorted": sum(1 for _ in table.glob("*.parquet")),
             }
         result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         if not given.no_peers:

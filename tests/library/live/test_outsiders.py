@@ -66,8 +66,8 @@ def test_a_plain_duckdb_session_sees_physical_values_units_and_tables_as_they_ar
                 )
                 assert [u for (u,) in units.fetchall()] == ["℃", "degF"]
                 assert session.sql('SELECT * FROM "plant.lots"').fetchall() == [("L2", 2)]
-                assert session.sql('SELECT count(*) FROM "plant.lots.history"').fetchone() == (3,)
-                assert session.sql("SELECT count(*) FROM madang_points").fetchone() == (4,)
+                assert session.sql('SELECT count(*) FROM "plant.lots.history"').fetchall() == [(3,)]
+                assert session.sql("SELECT count(*) FROM madang_points").fetchall() == [(4,)]
 
 
 def test_polars_and_the_delta_library_see_the_same_counts(tmp_path: Path) -> None:

@@ -308,6 +308,7 @@ class LiveIntake:
             while True:
                 if self._waiting() >= _HOLD or self._held_bytes >= _HOLD_BYTES:
                     return False
+                connection.read = max(connection.read, connection.spool.released)
                 frames = connection.spool.read(connection.read, _PULL)
                 if not frames:
                     break
