@@ -94,16 +94,16 @@ class DemoLine:
             return False
         ready = self._plant.ready
         connections, known = self._workspace.connections, self._kinds()
-        wanted: tuple[tuple[str, str, str, dict[str, str]], ...] = (
-            (LINE, "opcua", str(ready["opcua"]), {"security": "none"}),
-            ("mes", "sql", str(ready["mes"]), {"every": "2"}),
-            ("lab", "folder", Path(str(ready["lab"])).as_uri(), {}),
+        wanted: tuple[tuple[str, str, str, str, dict[str, str]], ...] = (
+            (LINE, "opcua", str(ready["opcua"]), LINE, {"security": "none"}),
+            ("mes", "sql", str(ready["mes"]), "mes", {"every": "2"}),
+            ("lab", "folder", Path(str(ready["lab"])).as_uri(), "lab-results", {}),
         )
-        for name, kind, url, options in wanted:
+        for name, kind, url, dataset, options in wanted:
             if kind in known:
                 if name in connections.names():
                     connections.remove(name)
-                connections.add(name, kind, url, options=options)
+                connections.add(name, kind, url, options=options, dataset=dataset)
         try:
             self._workspace.runner.start()
         except InputError as error:

@@ -403,8 +403,8 @@ def _parts(value: float, lab: Mapping[str, Column], i: int) -> tuple[float, floa
     return float(lioh), value - lioh
 
 
-def _write_lab(tests: list[tuple[Any, ...]], folder: Path, done: ExportTruth) -> None:
-    """Write the laboratory's workbook: title, merged two-level headers, units row, averages at the foot, a hidden sheet."""
+def _write_lab(tests: list[tuple[Any, ...]], folder: Path, done: ExportTruth, *, history: bool = True) -> None:
+    """Write the laboratory's workbook: title, merged two-level headers, units row, averages at the foot, a hidden sheet of corrections."""
     from openpyxl import Workbook
 
     book = Workbook()
@@ -438,13 +438,14 @@ def _write_lab(tests: list[tuple[Any, ...]], folder: Path, done: ExportTruth) ->
         )
     average = [float(np.mean([t[k] for t in tests])) for k in range(4, 10)]
     sheet.append(["평균", None, None, None, *(round(a, 2) for a in average), None, None])
-    hidden = book.create_sheet("보정이력")
-    hidden.append(["일자", "장비", "보정값"])
-    hidden.append(["2025-01-02", "적정기 2호", 1.002])
-    hidden.sheet_state = "hidden"
+    if history:
+        hidden = book.create_sheet("보정이력")
+        hidden.append(["일자", "장비", "보정값"])
+        hidden.append(["2025-01-02", "적정기 2호", 1.002])
+        hidden.sheet_state = "hidden"
     name = "LAB/소성품_시험성적.xlsx"
     book.save(folder / name)
-    done.files[name] = {"system": "lab", "rows": len(tests), "encoding": None, "totals_row": 1, "hidden_sheet": 1}
+    done.files[name] = {"system": "lab", "rows": len(tests), "encoding": None, "totals_row": 1, "hidden_sheet": int(history)}
 
 
 def _mes_columns(run: KilnRun, lots: list[str]) -> dict[str, list[Any]]:

@@ -125,9 +125,9 @@ async def _finish(path: Path, rest: bytes) -> None:
 
 
 def _workbook(rows: list[tuple[Any, ...]]) -> bytes:
-    """Return a workbook of the laboratory, in the form of its exports."""
+    """Return a workbook of the laboratory, in the form of its exports; the instruments' corrections are not sent each time."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "LAB").mkdir()
         done = ExportTruth()
-        _write_lab(rows, Path(folder), done)
+        _write_lab(rows, Path(folder), done, history=False)
         return (Path(folder) / next(iter(done.files))).read_bytes()
