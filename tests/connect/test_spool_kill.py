@@ -86,5 +86,6 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_what_was_acknowledged_survives_a_hundred_kills(tmp_path: Path) -> None:
     assert kill_many(tmp_path / "line", 100) > 1000
