@@ -112,16 +112,17 @@ class Kept:
 
 
 def kept(library: Library, dataset: str) -> Kept:
-    rows, marks = [], 0
-    for card in library.points(dataset):
-        found = library.range(dataset, card.point, None, None, reader="owner", purpose="trial")
-        number = int(card.tag.rpartition("tag")[2])
-        for at, value, quality in zip(found.time.tolist(), found.value.tolist(), found.quality.tolist(), strict=True):
-            if quality == BAD_NO_COMMUNICATION:
-                marks += 1
-            else:
-                rows.append((number, int(value), at // 1000, quality))
-    return Kept(np.array(rows, dtype=np.int64).reshape(-1, 4), marks)
+    tags = {card.point: int(card.tag.rpartition("tag")[2]) for card in library.points(dataset)}
+    table = library.read(dataset, reader="owner", purpose="trial", form="stored", units="source").table
+    points = table.column("point").to_pylist()
+    at = table.column("time").cast("int64").to_numpy() // 1000
+    quality = table.column("quality").to_numpy()
+    marks = int((quality == BAD_NO_COMMUNICATION).sum())
+    rows = np.empty((len(points), 4), dtype=np.int64)
+    rows[:, 0] = [tags[point] for point in points]
+    rows[:, 1] = np.nan_to_num(table.column("value").to_numpy(), nan=-1.0)
+    rows[:, 2], rows[:, 3] = at, quality
+    return Kept(rows[quality != BAD_NO_COMMUNICATION], marks)
 
 
 def flow(folder: Path, *, seconds: float, tags: int = 1000, hz: float = 5.0, servers: int = 1) -> dict[str, float]:
