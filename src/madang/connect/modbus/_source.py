@@ -8,18 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from madang.connect._blocks import BLOCK_SCHEMA, Block, DataType, Tag
 from madang.connect._source import ConnectionSettings, Decoder, Sink, SourceDescription, TestStep
 from madang.connect.modbus import DESCRIPTION
-from madang.connect.modbus._address import ORDERS, BadAddressError, Item, parse
+from madang.connect.modbus._address import BadAddressError, Item, parse
 from madang.connect.modbus._link import DeviceSaysNoError, Link, LinkLostError, NoAnswerError, Wire
 from madang.connect.modbus._plan import MOST_REGISTERS
 from madang.connect.modbus._poll import Poll, Poller
-from madang.errors import UsageError
+from madang.connect.modbus._settings import bad_option, items_of, number_of, order_of, place_of, unit_of
 from madang.plant import BAD_NO_COMMUNICATION, BAD_NODE_UNKNOWN, Bilingual, Interval
 
 _WAITS = (0.5, 30.0)
@@ -45,11 +44,11 @@ class ModbusSource:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._host, self._port = _place(settings)
-        self._timeout = _number(settings, "timeout", 1.0, 0.01)
-        self._every = _number(settings, "every", 1.0, 0.001)
+        self._host, self._port = place_of(settings)
+        self._timeout = number_of(settings, "timeout", 1.0, 0.01)
+        self._every = number_of(settings, "every", 1.0, 0.001)
         self._connect = connect or self._link
-        self._items = _items(settings)
+        self._items = items_of(settings)
         self._poller = self._made(tuple(self._items.values()))
         self._wire: Wire | None = None
         self._numbers: dict[str, int] = {}
@@ -283,18 +282,18 @@ class ModbusSource:
         try:
             codecs.lookup(encoding)
         except LookupError:
-            raise _bad(settings, "encoding", "utf-8, cp949, ascii") from None
+            raise bad_option(settings, "encoding", "utf-8, cp949, ascii") from None
         return Poller(
             items,
-            int(_number(settings, "gap", 8, 0)),
-            int(min(_number(settings, "block", MOST_REGISTERS, 1), MOST_REGISTERS)),
+            int(number_of(settings, "gap", 8, 0)),
+            int(min(number_of(settings, "block", MOST_REGISTERS, 1), MOST_REGISTERS)),
             encoding,
-            timedelta(seconds=_number(settings, "recheck", 60.0, 0)),
+            timedelta(seconds=number_of(settings, "recheck", 60.0, 0)),
         )
 
     def _parsed(self, text: str) -> Item | None:
         try:
-            return parse(text, unit_id=_unit(self._settings), order=_order(self._settings))
+            return parse(text, unit_id=unit_of(self._settings), order=order_of(self._settings))
         except BadAddressError:
             return None
 
@@ -306,7 +305,7 @@ class ModbusSource:
     def _link(self) -> Wire:
         strict = self._settings.options.get("transactions", "strict")
         if strict not in ("strict", "ignored"):
-            raise _bad(self._settings, "transactions", "strict, ignored")
+            raise bad_option(self._settings, "transactions", "strict, ignored")
         return Link(self._host, self._port, self._timeout, strict == "strict")
 
 
@@ -327,82 +326,3 @@ def _tag(item: Item) -> Tag:
 def _block(rows: Sequence[tuple[int, datetime, float | None, str | None, int]], now: datetime) -> Block:
     arrays = [pa.array([row[place] for row in rows], field.type) for place, field in enumerate(BLOCK_SCHEMA)]
     return Block(pa.RecordBatch.from_arrays(arrays, schema=BLOCK_SCHEMA), int(now.timestamp() * 1_000_000))
-
-
-# ---- settings
-
-
-def _items(settings: ConnectionSettings) -> dict[str, Item]:
-    unit, order = _unit(settings), _order(settings)
-    items: dict[str, Item] = {}
-    for part in settings.options.get("points", "").replace("\n", ";").split(";"):
-        if part.strip():
-            name, sign, address = part.partition("=")
-            # In an address without a name the first sign belongs to one of its own parts.
-            named = bool(sign) and ":" not in name and "/" not in name
-            text = address if named else part
-            key = name.strip() if named else part.strip()
-            items[key] = _item(settings, text.strip(), key, unit, order)
-    if not settings.tags:
-        return items
-    return {name: items.get(name) or _item(settings, name, name, unit, order) for name in settings.tags}
-
-
-def _item(settings: ConnectionSettings, text: str, name: str, unit: int, order: str) -> Item:
-    try:
-        return parse(text, name=name, unit_id=unit, order=order)
-    except BadAddressError as error:
-        raise UsageError(
-            "bad_address",
-            ko=f"'{name}' 의 주소를 이해할 수 없어요. 문제가 된 부분: {error}",
-            en=f"The address of '{name}' cannot be understood. The part in question: {error}",
-            next_ko="hr:40001:float32:cdab (1부터) 또는 holding/0:float32 (0부터) 처럼 적어 주세요.",
-            next_en="Write hr:40001:float32:cdab (counts from 1) or holding/0:float32 (counts from 0).",
-            where={"connection": settings.name, "point": name, "part": str(error)},
-        ) from None
-
-
-def _unit(settings: ConnectionSettings) -> int:
-    unit = int(_number(settings, "unit_id", 1, 0))
-    if unit > 255:
-        raise _bad(settings, "unit_id", "0-255")
-    return unit
-
-
-def _order(settings: ConnectionSettings) -> str:
-    order = settings.options.get("order", "abcd").lower()
-    if order not in ORDERS:
-        raise _bad(settings, "order", ", ".join(ORDERS))
-    return order
-
-
-def _place(settings: ConnectionSettings) -> tuple[str, int]:
-    try:
-        parts = urlsplit(settings.url if "://" in settings.url else f"modbus://{settings.url}")
-        host, port = parts.hostname, parts.port or 502
-    except ValueError:
-        host, port = None, 0
-    if not host:
-        raise _bad(settings, "url", "modbus://HOST:502")
-    return host, port
-
-
-def _number(settings: ConnectionSettings, name: str, usual: float, least: float) -> float:
-    try:
-        value = float(settings.options.get(name, usual))
-    except ValueError:
-        value = least - 1
-    if not least <= value < 1e7:
-        raise _bad(settings, name, f">= {least:g}")
-    return value
-
-
-def _bad(settings: ConnectionSettings, name: str, allowed: str) -> UsageError:
-    return UsageError(
-        "bad_option",
-        ko=f"연결 '{settings.name}' 의 '{name}' 을 이해할 수 없어요. 쓸 수 있는 값: {allowed}",
-        en=f"'{name}' of the connection '{settings.name}' cannot be understood. Allowed: {allowed}",
-        next_ko=f"--set {name}=... 로 다시 적어 주세요.",
-        next_en=f"Write it again with --set {name}=...",
-        where={"connection": settings.name, "option": name},
-    )
