@@ -748,18 +748,30 @@ class Library:
         Raises:
             InputError: A name or word is not known.
         """
+        signals = self._keeping.find(dataset)
+        if signals is not None:
+            from madang.library._signals._deciding import decide_point
+
+            words = {"role": role, "kind": kind, "unit": unit, "point": point}
+            return decide_point(self._state, signals, column, "accept", author, self._now(), **words)
         return self._changed(
             lambda c: c.decide(dataset, column, "accept", author, role=role, kind=kind, unit=unit, point=point)
         )
 
     def reject(self, dataset: str, column: str, *, author: str = "owner") -> dict[str, Json]:
         """Say that the proposal for a column is wrong, without saying what is right: it then counts as unknown."""
+        signals = self._keeping.find(dataset)
+        if signals is not None:
+            from madang.library._signals._deciding import decide_point
+
+            return decide_point(self._state, signals, column, "reject", author, self._now())
         return self._changed(lambda c: c.decide(dataset, column, "reject", author, role=None, kind=None, unit=None, point=None))
 
     def map_review(self, dataset: str | None = None) -> builtins.list[dict[str, Json]]:
         """Return the columns whose meaning waits for a person, the least certain first."""
         from madang.library._catalogue import all_datasets, version_of
         from madang.library._report import column_document
+        from madang.library._signals._points import points_of, signals_datasets
 
         waiting: builtins.list[dict[str, Json]] = []
         with self._state.reading() as db:
@@ -772,6 +784,13 @@ class Library:
                     for card in version.columns
                     if card.status == "ask"
                 )
+            for live in signals_datasets(db):
+                if dataset is None or live.name == dataset:
+                    waiting.extend(
+                        {"dataset": live.name, "version": 1, **column_document(p.card)}
+                        for p in points_of(db, live.id)
+                        if p.status == "ask"
+                    )
         return sorted(waiting, key=lambda w: float(str(w["confidence"])))
 
     def quarantine(self, dataset: str) -> builtins.list[dict[str, Json]]:

@@ -36,6 +36,23 @@ def test_a_tag_is_proposed_a_meaning_from_its_name_unit_and_values(tmp_path: Pat
         intake.close()
 
 
+def test_what_a_person_says_about_a_point_holds_and_waits_no_more(tmp_path: Path) -> None:
+    spool, clock = MemorySpool(), Clock()
+    with opened(tmp_path / "w", clock) as library:
+        intake = library.live(threads=1)
+        intake.attach("plant", spool, None)
+        spool.put([("x17", T0 + n, 20.0 + n, 0) for n in range(80)])
+        intake.step(clock.go(), force=True)
+        assert [w["name"] for w in library.map_review("plant")] == ["x17"]
+        library.accept("plant", "x17", kind="temperature", unit="Cel", role="actual")
+        (point,) = library.points("plant")
+        assert (str(point.kind), point.unit, point.status) == ("temperature", "Cel", "accepted")
+        assert library.map_review("plant") == []
+        library.reject("plant", "x17")
+        assert library.points("plant")[0].status == "ask"
+        intake.close()
+
+
 def test_a_unit_that_changes_at_the_source_holds_from_the_next_frame_on(tmp_path: Path) -> None:
     spool, clock = MemorySpool(), Clock()
     root = tmp_path / "w"

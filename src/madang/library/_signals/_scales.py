@@ -100,7 +100,8 @@ def find_scale(number: FloatArray, unit: str | None = None) -> Scale:
         unit: The source's unit.
     """
     best, share = Scale(unit=unit), -1.0
-    few = number[:: max(1, len(number) // _FEW)]
+    # The first in a row show the steps, the others the whole range.
+    few = number if len(number) <= _FEW else np.concatenate([number[: _FEW // 2], number[:: len(number) // _FEW]])
     for candidate in _candidates(few, unit):
         exact = float(counts(few, candidate)[1].mean())
         if exact > share:
