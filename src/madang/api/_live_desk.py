@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -19,7 +20,8 @@ from madang.plant import Bilingual, quality_class, quality_text
 
 if TYPE_CHECKING:
     from madang.library import Buckets
-    from madang.library._signals._cards import LastValue
+    from madang.library._signals._cards import LastValue, PointCard
+    from madang.library._signals._table import SignalView
     from madang.workspace import Workspace
     from madang.workspace._connections import Connection
     from madang.workspace._push import PushAnswer
@@ -32,6 +34,8 @@ _EXTRA_MODULES: Final = {"opcua": "asyncua", "mqtt": "paho", "modbus": "pymodbus
 STALE_AFTER: Final = 60.0
 """Seconds without anything from a connection after which what it brought is stale."""
 _SILENT_EVERY: Final = 1.0
+_CARDS_EVERY: Final = 60.0
+_VIEWS: Final = 128
 _NOTHING: Final = 3
 """Class of a span in which nothing came, beside 0 good, 1 uncertain and 2 bad."""
 _SHIFTS: Final = (
@@ -56,6 +60,9 @@ class LiveDesk:
         self._own = own_runner
         self._write = threading.Lock()
         self._silent: dict[str, tuple[float, frozenset[str]]] = {}
+        self._cards: dict[str, tuple[float, list[PointCard]]] = {}
+        self._views: OrderedDict[tuple[str, tuple[str, ...]], SignalView] = OrderedDict()
+        self._views_lock = threading.Lock()
 
     @property
     def workspace(self) -> Workspace:
@@ -263,9 +270,32 @@ class LiveDesk:
                 found.append({**document, **label.fields("label")})
         return {"dataset": dataset, "points": found}
 
+    def cards(self, dataset: str) -> list[PointCard]:
+        """Return what is known of the points of a dataset, a minute old at most; callers do not change it."""
+        now = time.monotonic()
+        known = self._cards.get(dataset)
+        if known is None or now - known[0] >= _CARDS_EVERY:
+            known = self._cards[dataset] = (now, self._workspace.library.points(dataset))
+        return known[1]
+
+    def view(self, dataset: str, points: Sequence[str]) -> SignalView:
+        """Return a reader's view of points, opened once for pages and programs that ask again and again."""
+        key = (dataset, tuple(points))
+        with self._views_lock:
+            if key in self._views:
+                self._views.move_to_end(key)
+                return self._views[key]
+        made = self._workspace.library.view(dataset, [*points] or None, reader=self.reader, purpose=PURPOSE)
+        if points:  # a view of all points would not show those that come later
+            with self._views_lock:
+                self._views[key] = made
+                while len(self._views) > _VIEWS:
+                    self._views.popitem(last=False)
+        return made
+
     def last(self, dataset: str, points: Sequence[str] | None = None) -> Document:
         """Return the newest sample of each point, as old as it is."""
-        values = self._workspace.library.last(dataset, points or None, reader=self.reader, purpose=PURPOSE)
+        values = self.view(dataset, points or ()).last()
         silent = self.silent(dataset)
         documents = [value_document(value, silent=value.point in silent) for value in values]
         return {"now": _iso(self._workspace.clock()), "values": documents}
@@ -279,8 +309,9 @@ class LiveDesk:
         known = self._silent.get(dataset)
         if known is not None and now - known[0] < _SILENT_EVERY:
             return known[1]
-        cards = self._workspace.library.points(dataset)
+        cards = self.cards(dataset)
         living = {row["name"] for row in self.connections()["connections"] if _lives(row, self._workspace.clock())}
+        # A point that came since the cards were read belongs to a connection that lives.
         found = frozenset(card.point for card in cards if card.connection not in living)
         self._silent[dataset] = (now, found)
         return found
@@ -316,7 +347,10 @@ class LiveDesk:
             buckets: How many at most, up to 4000.
         """
         found = self.buckets(dataset, points, start, end, buckets)
-        cards = {card.point: card for card in self._workspace.library.points(dataset)}
+        cards = {card.point: card for card in self.cards(dataset)}
+        if not cards.keys() >= found.keys():  # points that came since
+            self._cards.pop(dataset, None)
+            cards = {card.point: card for card in self.cards(dataset)}
         rows = []
         for point, thinned in found.items():
             label = cards[point].label or Bilingual(point, point)
@@ -348,9 +382,7 @@ class LiveDesk:
                 next_en="Check from and to.",
                 where={"from": _iso(start), "to": _iso(end)},
             )
-        return self._workspace.library.trend(
-            dataset, [*points], start, end, min(buckets, MAX_BUCKETS), reader=self.reader, purpose=PURPOSE
-        )
+        return self.view(dataset, points).trend(start, end, min(buckets, MAX_BUCKETS)) if points else {}
 
     def gaps(
         self,

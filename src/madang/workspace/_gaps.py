@@ -82,10 +82,20 @@ class Gaps:
     def __init__(self, connections: Connections, clock: Callable[[], datetime]) -> None:
         self._connections = connections
         self._clock = clock
+        self._read: dict[str, tuple[tuple[int, int], list[Gap]]] = {}
 
     def of(self, name: str) -> list[Gap]:
-        """Return the gaps of one connection, oldest first."""
-        return Ledger.read(self._connections.spool(name) / "gaps.jsonl", name)
+        """Return the gaps of one connection, oldest first; a ledger that has not grown is not read again."""
+        path = self._connections.spool(name) / "gaps.jsonl"
+        try:
+            found = path.stat()
+        except OSError:
+            return []
+        stamp = (found.st_mtime_ns, found.st_size)
+        known = self._read.get(name)
+        if known is None or known[0] != stamp:
+            known = self._read[name] = (stamp, Ledger.read(path, name))
+        return known[1]
 
     def find(
         self,

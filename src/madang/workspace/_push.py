@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from madang.connect import Reject, Tag
+from madang.connect import Collector, Reject, Tag
 from madang.errors import InputError, Json, MadangError, MissingError
 from madang.workspace._running import RunningConnection
 
@@ -112,6 +112,8 @@ class PushDoor:
         self._lock = threading.Lock()
         self._under_way: dict[str, threading.Event] = {}
         """Keys of batches that are put and not durable yet."""
+        self._numbers: dict[str, int] = {}
+        self._latest: tuple[list[str], list[int]] = ([], [])
         self._tags: dict[str, Tag] = {tag.name: tag for tag in spool.tags.all().values()}
         self._keys = PushKeys(running.folder / "push.sqlite", spool.durable, clock)
 
@@ -177,7 +179,7 @@ class PushDoor:
             collector = self._running.collector
             if collector is None:
                 raise not_running(self._running.name)
-            blocks = payload.blocks([collector.number_of(self._tag(payload.tags[name])) for name in payload.names], received)
+            blocks = payload.blocks(self._numbers_of(collector, payload), received)
             sequence = self._spool.appended + len(blocks)
             if key is not None:
                 if self._keys.find(key) is not None:
@@ -206,24 +208,33 @@ class PushDoor:
                 collector.put_reject(problem)
             return durable
 
-    def _tag(self, tag: Tag) -> Tag:
-        """Return a tag with what was said of it now or before: a batch that says nothing takes nothing back."""
-        known = self._tags.get(tag.name)
-        if known is None:
-            self._tags[tag.name] = tag
-            return tag
-        if tag == Tag(tag.name) or tag == known:
-            return known
-        merged = replace(
-            tag,
-            label=tag.label or known.label,
-            unit=tag.unit or known.unit,
-            low=known.low if tag.low is None else tag.low,
-            high=known.high if tag.high is None else tag.high,
-            description=tag.description or known.description,
-        )
-        self._tags[tag.name] = merged
-        return merged
+    def _numbers_of(self, collector: Collector, payload: Payload) -> list[int]:
+        """Return the numbers of a batch's tags; a sender names the same ones each time, and then they are known."""
+        names, numbers = self._latest
+        if payload.tags or payload.names != names:
+            numbers = [self._number(collector, name, payload.tags.get(name)) for name in payload.names]
+            self._latest = (payload.names, numbers)
+        return numbers
+
+    def _number(self, collector: Collector, name: str, said: Tag | None) -> int:
+        """Return the number of a tag; a batch that says nothing about it takes nothing back."""
+        known = self._tags.get(name)
+        number = self._numbers.get(name)
+        if number is not None and (said is None or said == known):
+            return number
+        tag = said or Tag(name)
+        if known is not None:
+            tag = replace(
+                tag,
+                label=tag.label or known.label,
+                unit=tag.unit or known.unit,
+                low=known.low if tag.low is None else tag.low,
+                high=known.high if tag.high is None else tag.high,
+                description=tag.description or known.description,
+            )
+        self._tags[name] = tag
+        number = self._numbers[name] = collector.number_of(tag)
+        return number
 
     def _settle(self, durable: threading.Event) -> None:
         if not durable.wait(_PATIENCE):

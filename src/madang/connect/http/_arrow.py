@@ -138,8 +138,11 @@ def _places(payload: Payload, column: pa.Array) -> Any:  # noqa: ANN401 (an int6
     used = np.zeros(len(words) + 1, dtype=bool)
     used[indices] = True
     table = np.full(len(words) + 1, -1, dtype=np.int64)
+    names = words.to_pylist()
+    if used[:-1].all() and payload.places_of_all(names):
+        return np.where(indices < 0, -1, indices)
     for index in np.flatnonzero(used[:-1]).tolist():
-        name = words[index].as_py()
+        name = names[index]
         if name and len(name) <= MAX_TAG and "\0" not in name:
             found = payload.place(name)
             table[index] = -1 if found is None else found

@@ -92,7 +92,7 @@ class Payload:
     """What one body holds."""
 
     tags: dict[str, Tag] = field(default_factory=dict)
-    """Every tag of the samples, with what the body says about it."""
+    """What the body says about tags (unit, label, range), where it says anything."""
     batches: list[pa.RecordBatch] = field(default_factory=list)
     """Columns ``tag`` (place in `names`), ``time``, ``number``, ``text``, ``quality``."""
     names: list[str] = field(default_factory=list)
@@ -146,14 +146,28 @@ class Payload:
 
     def place(self, name: str) -> int | None:
         """Return the place of a tag in `names`; None when the body has too many."""
-        if name not in self.tags:
-            if len(self.names) >= MAX_NEW_TAGS:
-                return None
-            self.tags[name] = Tag(name)
-        if name not in self._places:
-            self._places[name] = len(self.names)
+        found = self._places.get(name)
+        if found is None and len(self.names) < MAX_NEW_TAGS:
+            found = self._places[name] = len(self.names)
             self.names.append(name)
-        return self._places[name]
+        return found
+
+    def places_of_all(self, names: Sequence[str | None]) -> bool:
+        """Take all tags of a first batch at once, where each is a plain name and stands once; returns whether that was so.
+
+        A sender of thousands of tags names all of them in every batch, and going through them one by one would take longer than the samples do.
+        """
+        if self.names or None in names or "" in names:
+            return False
+        plain = [name for name in names if name is not None]
+        text = "\0".join(plain)
+        if text.count("\0") >= len(plain) or len(max(plain, key=len, default="")) > MAX_TAG:
+            return False
+        places = dict(zip(plain, range(len(plain)), strict=True))
+        if len(places) < len(plain):
+            return False
+        self.names, self._places = plain, places
+        return True
 
     _places: dict[str, int] = field(default_factory=dict)
 
