@@ -36,6 +36,7 @@ from madang.library._instants import iso
 from madang.library._lake import Lake, StoredFile, file_batches, sync_folder
 from madang.library._staging import Staged
 from madang.library._state import State, datasets, dumps, files, pending, versions
+from madang.library._state import live as live_table
 from madang.library._state import parts as parts_table
 
 if TYPE_CHECKING:
@@ -141,6 +142,13 @@ class Committer:
             return change.dataset
         from sqlalchemy import func, select
 
+        live_one = (
+            select(live_table.c.dataset)
+            .join(datasets, datasets.c.id == live_table.c.dataset)
+            .where(datasets.c.name == change.name)
+        )
+        if db.execute(live_one).first() is not None:
+            raise live_name(change.name)
         last = db.execute(select(func.max(datasets.c.id))).scalar() or 0
         number = last + 1
         folder = f"d{number:06d}"
@@ -353,6 +361,18 @@ def type_clash(dataset: str, column: str) -> InputError:
         next_ko="--dataset 으로 다른 이름을 주세요.",
         next_en="Give another name with --dataset.",
         where={"dataset": dataset, "column": column},
+    )
+
+
+def live_name(dataset: str) -> InputError:
+    """Files cannot stand in a dataset that a live connection fills."""
+    return InputError(
+        "dataset_of_another_kind",
+        ko=f"‘{dataset}’ 데이터셋은 연결에서 오는 값이 채우고 있어서 파일을 함께 둘 수 없어요.",
+        en=f"Dataset “{dataset}” is filled by a live connection; files cannot stand in it.",
+        next_ko="--dataset 으로 다른 이름을 주세요.",
+        next_en="Give another name with --dataset.",
+        where={"dataset": dataset},
     )
 
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from madang.connect import Tag
+from madang.errors import InputError
 from tests.library.live.plant import T0, Clock, MemorySpool, Sample, exact, kept, opened
 
 SECOND = 1_000_000
@@ -146,4 +148,19 @@ def test_three_equal_samples_in_the_history_and_two_in_the_lake_make_one_new(tmp
         spool.put([("a", T0, 1.0, 0)] * 3, origin="backfill")
         report = intake.step(clock.go(), force=True).connections["plant"]
         assert (report.samples, report.duplicates_dropped) == (1, 2)
+        intake.close()
+
+
+def test_a_name_that_files_have_stops_no_connection_and_files_cannot_enter_live_data(tmp_path: Path) -> None:
+    spool, clock = MemorySpool(), Clock()
+    (tmp_path / "lab.csv").write_text("time,value\n2026-05-04 06:00,1.5\n2026-05-04 07:00,2.5\n", encoding="utf-8")
+    with opened(tmp_path / "w", clock) as library:
+        library.intake([tmp_path / "lab.csv"], dataset="plant")
+        intake = library.live(threads=1)
+        intake.attach("plant", spool, None)
+        spool.put([("a", T0, 1.0, 0)])
+        assert intake.step(clock.go(), force=True).connections["plant"].samples == 1
+        assert sorted(str(d["dataset"]) for d in library.list()["datasets"]) == ["plant", "plant.live"]  # type: ignore[index, union-attr, call-overload]
+        with pytest.raises(InputError, match="filled by a live connection"):
+            library.intake([tmp_path / "lab.csv"], dataset="plant.live")
         intake.close()

@@ -113,12 +113,11 @@ class SignalsWriter:
         """Open the writer of a dataset, which is made when missing; with `now` None a missing one gives None."""
         with state.reading() as db:
             found = live_dataset(db, name)
-        if found is None and now is None:
-            return None
         if found is not None and found[1] == "signals":
             dataset = found[0]
+        elif now is None:
+            return None
         else:
-            assert now is not None
             with state.begin() as db:
                 dataset = make_live_dataset(db, lake, name, "signals", now)
         return cls(lake, state, dataset, faults)

@@ -7,23 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 
-from madang.connect import Block, Decoder, Message, Reject, Rows, Tag
+from madang.connect import Block, Decoder, Message, Reject, Rows
+from madang.errors import InputError
 from madang.library._commit import Faults
 from madang.library._lake import Lake
 from madang.library._signals._commit import AlreadyTaken
 from madang.library._signals._dataset import Counted, Sealed, SignalsWriter
 from madang.library._signals._keeping import Keeping
+from madang.library._signals._live import ConnectionReport, Frame, Frames, LiveReport, Replayed
 from madang.library._signals._quarantine import Rejected
+from madang.library._signals._refusals import MALFORMED, NO_DECODER, masked, out_of_range, refused, wrong_times
 from madang.library._signals._resort import Resorted
 from madang.library._signals._rows import RowsWriter, SealedRows, table_dataset
-from madang.library._signals._samples import BoolArray, samples_of
-from madang.library._signals._scales import Int32Array, IntArray
-from madang.plant import Bilingual
+from madang.library._signals._samples import samples_of
+from madang.library._signals._scales import Int32Array
 
 if TYPE_CHECKING:
     from madang.library._state import State
@@ -36,81 +38,6 @@ _GATHER_EVERY: Final = timedelta(seconds=10)
 """How often it is looked for files to re-sort."""
 _HOLD_BYTES: Final = 128 << 20
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST: Final = -2_208_988_800_000_000
-"""1900-01-01 [us since 1970]: earlier times of a source are a broken clock."""
-LATEST: Final = 253_402_300_799_999_999
-"""9999-12-31T23:59:59.999999."""
-
-
-class Tags(Protocol):
-    """The tags of a spool; see `madang.connect.TagBook`."""
-
-    def number_of(self, tag: Tag) -> int: ...
-    def tag(self, number: int) -> Tag: ...
-    def changes(self, after: int) -> Sequence[tuple[int, int, Tag]]: ...
-
-
-class Frame(Protocol):
-    """One frame of a spool."""
-
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def content(self) -> Block | list[Message] | Rows | Reject: ...
-
-
-class Frames(Protocol):
-    """What is asked of a spool; see `madang.connect.Spool`."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def tags(self) -> Tags: ...
-    @property
-    def durable(self) -> int: ...
-    @property
-    def released(self) -> int: ...
-    def read(self, after: int, limit_bytes: int) -> Sequence[Frame]: ...
-    def release(self, upto: int) -> None: ...
-
-
-@dataclass(frozen=True)
-class ConnectionReport:
-    """What one step did for one connection."""
-
-    name: str
-    dataset: str
-    committed: int
-    """Last sequence that the lake has."""
-    samples: int = 0
-    """Samples committed by this step."""
-    duplicates_dropped: int = 0
-    """Samples of backfilling that the lake had already."""
-    rejects: int = 0
-    """What went into quarantine."""
-    rows: int = 0
-    """Entries of tables committed."""
-
-
-@dataclass(frozen=True)
-class LiveReport:
-    """What one step did."""
-
-    connections: Mapping[str, ConnectionReport]
-    committed: bool
-    """Whether anything was written to the lake."""
-    waiting: int
-    """Samples and records pulled and not committed yet."""
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What a replay of the quarantine came to."""
-
-    taken: int
-    """Records that are understood now, and left the quarantine."""
-    left: int
-    """Records that are still not understood."""
 
 
 @dataclass
@@ -257,7 +184,7 @@ class LiveIntake:
             if not any(good):
                 continue
             if not all(good):
-                parts = [table.filter(_mask(good)), table.filter(_mask([not g for g in good]))]
+                parts = [table.filter(masked(good)), table.filter(masked([not g for g in good]))]
                 path = writer.replace_rejects(path, parts, now)[0]
                 app, table = f"madang:replay:{path}", parts[0]
             for record in table.to_pylist():
@@ -285,7 +212,7 @@ class LiveIntake:
         except Exception:
             return None
         blocks = list(decoded.blocks)
-        timely = all(not _wrong_times(b.batch.column("time").view(pa.int64()).to_numpy()).any() for b in blocks)
+        timely = all(not wrong_times(b.batch.column("time").view(pa.int64()).to_numpy()).any() for b in blocks)
         return blocks if timely and not decoded.rejects else None
 
     def close(self) -> None:
@@ -333,15 +260,23 @@ class LiveIntake:
         name = table_dataset(connection.dataset, rows.table)
         writer = self._tables.get(name)
         if writer is None:
-            writer = RowsWriter.open(self._lake, self._state, name, connection.name, rows, connection.zone, now, self._faults)
+            try:
+                writer = self._rows_writer(name, connection, rows, now)
+            except InputError as error:
+                if error.code != "dataset_of_another_kind":
+                    raise
+                writer = self._rows_writer(f"{name}.live", connection, rows, now)
             self._tables[name] = writer
         writer.hold(connection.app, connection.name, sequence, rows)
+
+    def _rows_writer(self, name: str, connection: _Attached, rows: Rows, now: datetime) -> RowsWriter:
+        return RowsWriter.open(self._lake, self._state, name, connection.name, rows, connection.zone, now, self._faults)
 
     def _messages(self, connection: _Attached, sequence: int, messages: Sequence[Message], now: datetime) -> None:
         decoder = connection.decoder
         if decoder is None:
             for message in messages:
-                self._reject(connection, sequence, _refused(message, "no_decoder", _NO_DECODER), now)
+                self._reject(connection, sequence, refused(message, "no_decoder", NO_DECODER), now)
             return
         number_of = connection.spool.tags.number_of
         try:
@@ -352,7 +287,7 @@ class LiveIntake:
                 try:
                     decoded.append(decoder.decode([message], number_of))
                 except Exception:
-                    self._reject(connection, sequence, _refused(message, "malformed", _MALFORMED), now)
+                    self._reject(connection, sequence, refused(message, "malformed", MALFORMED), now)
         for one in decoded:
             for block in one.blocks:
                 self._block(connection, sequence, block, now, decoded=True)
@@ -378,10 +313,10 @@ class LiveIntake:
         self._number(connection, writer, block, sequence, now, decoded=decoded)
         samples = samples_of(block.batch, connection.point_of)
         self._held_bytes += block.batch.nbytes
-        wrong = _wrong_times(samples.time)
+        wrong = wrong_times(samples.time)
         if wrong.any():
-            self._reject(connection, sequence, _out_of_range(connection, block, wrong), now)
-            samples = samples_of(block.batch.filter(_mask(~wrong)), connection.point_of)
+            self._reject(connection, sequence, out_of_range(connection.name, block, wrong), now)
+            samples = samples_of(block.batch.filter(masked(~wrong)), connection.point_of)
         if writer.taken(app) < sequence:
             writer.hold(app, connection.name, sequence, samples, block.origin)
         writer.show(samples, block.received)
@@ -425,7 +360,14 @@ class LiveIntake:
     def _writer_of(self, connection: _Attached, now: datetime) -> SignalsWriter:
         writer = self._datasets.get(connection.dataset)
         if writer is None:
-            writer = self._writer(connection.dataset, now=now)
+            try:
+                writer = self._writer(connection.dataset, now=now)
+            except InputError as error:
+                if error.code != "dataset_of_another_kind":
+                    raise
+                # Files were brought in under that name: what is live stands beside them, and no other connection stops for it.
+                connection.dataset += ".live"
+                writer = self._writer(connection.dataset, now=now)
             assert writer is not None
         return writer
 
@@ -545,31 +487,3 @@ class LiveIntake:
 def _first_time(block: Block, tags: Int32Array, number: int) -> int:
     at = np.flatnonzero(tags == number)
     return int(block.batch.column("time")[int(at[0])].value) if len(at) else block.received
-
-
-_NO_DECODER = Bilingual("이 연결에는 메시지를 푸는 규칙이 없어요.", "This connection has no rule that reads messages.")
-_MALFORMED = Bilingual("메시지를 풀다가 규칙이 멈췄어요.", "The rule stopped at this message.")
-_TIME = Bilingual(
-    "시각이 1900년과 9999년 사이가 아닌 값이에요. 원본 묶음을 그대로 두었어요.",
-    "Values with a time outside the years 1900 to 9999; the samples are kept as they came.",
-)
-
-
-def _refused(message: Message, code: str, reason: Bilingual) -> Reject:
-    return Reject(message.topic, message.payload, reason, code, message.received)
-
-
-def _wrong_times(time: IntArray) -> BoolArray:
-    return (time < EARLIEST) | (time > LATEST)
-
-
-def _out_of_range(connection: _Attached, block: Block, wrong: object) -> Reject:
-    batch = block.batch.filter(_mask(wrong))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
-    return Reject(connection.name, sink.getvalue().to_pybytes(), _TIME, "time_out_of_range", block.received)
-
-
-def _mask(chosen: object) -> object:
-    return pa.array(chosen, pa.bool_())
