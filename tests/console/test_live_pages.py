@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from fastapi import FastAPI
 
 from madang.api import Desk, Studies
+from madang.connect import ConnectionState, GapCause, TestName
 from madang.console import Console
+from madang.console._texts import catalogue
 from tests.console.conftest import WORKER, TestClient
 from tests.console.documents import PretendWorkspace
 from tests.console.live_documents import NOW, PretendLive
@@ -176,3 +179,14 @@ def test_a_condition_whose_value_is_no_number_is_refused(english: TestClient, li
         data={"dataset": "kiln1", "point": "oxygen_flow", "op": ">", "value": "1,200.5", "name": "x", "lasting": "60"},
     )
     assert dict(live.asked)["keep_condition"]["value"] == 1200.5
+
+
+@pytest.mark.parametrize("lang", ["ko", "en"])
+def test_every_cause_of_a_gap_has_words(lang: str) -> None:
+    words = catalogue(lang)  # type: ignore[arg-type]
+
+    missing = [code for code in get_args(GapCause) if f"gapcause.{code}" not in words]
+    missing += [code for code in get_args(ConnectionState) if f"constate.{code}" not in words]
+    missing += [code for code in get_args(TestName) if f"teststep.{code}" not in words]
+
+    assert missing == []

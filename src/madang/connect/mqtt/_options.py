@@ -41,10 +41,6 @@ CONNECTION_OPTIONS: Final[Mapping[str, Bilingual]] = {
         "how duplicates are told: packet (default; only messages marked as sent again) or payload (equal topic and content)",
     ),
     "wait": Bilingual("시험과 찾아보기에서 메시지를 기다리는 시간 [초] (기본 5)", "how long testing and browsing wait for messages [s] (default 5)"),
-    "queue_probe": Bilingual(
-        "시작할 때 시험 메시지를 이만큼 브로커에 보내, 끊긴 동안 몇 개를 쌓아 두는지 재요 (기본 0 = 안 함)",
-        "at the start, publish so many test messages to measure how many the broker keeps (default 0 = never)",
-    ),
 }  # fmt: skip
 
 OPTIONS: Final[Mapping[str, Bilingual]] = {**CONNECTION_OPTIONS, **PAYLOAD_OPTIONS}
@@ -81,7 +77,6 @@ class MqttOptions:
     key_password: str | None = field(default=None, repr=False)
     wait: int = 5
     """[s]"""
-    queue_probe: int = 0
     rules: PayloadRules = field(default_factory=PayloadRules)
 
 
@@ -124,7 +119,6 @@ def options_of(settings: ConnectionSettings) -> MqttOptions:
         key=options.get("key") or None,
         key_password=settings.secrets.get("key_password") or None,
         wait=count_of(options, "wait", 5, high=600),
-        queue_probe=count_of(options, "queue_probe", 0, high=1_000_000),
         rules=rules_of({name: options[name] for name in options if name in PAYLOAD_OPTIONS}, settings.zone),
     )
 
