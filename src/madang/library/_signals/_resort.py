@@ -6,6 +6,7 @@ holds what arrived earlier than any of a lower one. The old files stay on disk f
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from madang.library._signals._commit import LiveTable, add_action, remove_action
 from madang.library._signals._layout import FileKind, Footer, SignalFile, SignalFileWriter, read_runs
 from madang.library._signals._samples import Samples, sort
 from madang.library._signals._scales import Int32Array, IntArray, Scale
+from madang.library._signals._sketch import write_sketch
 
 GATHER: Final = 16
 """Commits that make a file of level 1."""
@@ -32,6 +34,8 @@ _AT_ONCE: Final = 2_000_000
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 HIGHEST: Final = 3
+SKETCHED: Final = 2
+"""From this level on files have a sketch beside them, for trends over long spans."""
 
 
 Keep: TypeAlias = "Callable[[Part], Part]"
@@ -90,6 +94,10 @@ def resort(
         made = [f for kind in ("counts", "numbers", "texts") for f in write_anew(table.folder, kind, chosen, level)]
         if not replace_files(table, chosen, made):
             return total
+        if level >= SKETCHED:
+            for file in made:
+                with contextlib.suppress(OSError):  # it only repeats its file
+                    write_sketch(table.folder / file.path)
         total = Resorted(
             total.files_before + len(chosen),
             total.files_after + len(made),

@@ -14,6 +14,7 @@ import pyarrow as pa
 from madang.library._lake import sync_folder
 from madang.library._signals._commit import LiveTable
 from madang.library._signals._log import CHECKPOINT_EVERY
+from madang.library._signals._sketch import sketch_path
 
 KEEP: Final = timedelta(days=7)
 """How long every version can be read again, unless said otherwise."""
@@ -78,6 +79,7 @@ def vacuum(table: LiveTable, now: datetime, *, keep: timedelta = KEEP, dry_run: 
             return found
         for path in files:
             path.unlink(missing_ok=True)
+            sketch_path(path).unlink(missing_ok=True)
         sync_folder(table.folder)
         log = table.folder / "_delta_log"
         for number in plan.commits:
