@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -293,9 +293,14 @@ def _newest(samples: Samples) -> Any:  # noqa: ANN401 (an array of places)
 
 
 def _last_values(lake: Lake, dataset: Dataset) -> Any:  # noqa: ANN401 (LastValues)
-    from madang.library._signals._last import LastValues
+    from madang.library._signals._index import FileIndex
+    from madang.library._signals._last import LastRow, LastValues
+    from madang.library._signals._last_rows import last_rows
+
+    def rebuild() -> Iterable[LastRow]:
+        return last_rows(FileIndex(lake.folder(dataset.table("signals"))).snapshot())
 
     try:
-        return LastValues.open(lake.root / "last" / f"{dataset.folder}.bin", writable=True)
+        return LastValues.open(lake.root / "last" / f"{dataset.folder}.bin", writable=True, rebuild=rebuild)
     except BlockingIOError:  # another process shows the last values of this dataset; both may commit to it
         return None
