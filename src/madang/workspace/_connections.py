@@ -191,6 +191,9 @@ class Connections:
         _check_options(plain, description)
         if overflow not in POLICIES:
             raise _bad_value("overflow", overflow, POLICIES)
+        if overflow != "block" and "rows" in description.capabilities:
+            # Its source takes a record for kept once it has handed it over: one that is dropped would be missing until it changes.
+            raise _bad_value("overflow", overflow, ("block",))
         if max_bytes < 0:
             raise _bad_value("max_bytes", str(max_bytes), ("0", "1000000000"))
         made = Connection(
