@@ -97,10 +97,12 @@ class Plant:
     def __init__(self, root: Path) -> None:
         self.workspace = Workspace.open(root)
         box = Secrets(root, {"MADANG_SECRET_KEY": "ab" * 32})
-        self.clock = lambda: datetime.now(UTC)
         self.connections = Connections(root, self.clock, box, kinds=lambda: {"pretend": PRETEND, "http": HTTP})
         self.runner = self.new_runner()
         self.state = RunnerState(root, self.clock)
+
+    def clock(self) -> datetime:
+        return datetime.now(UTC)
 
     def new_runner(self) -> Runner:
         return Runner(self.workspace.root, self.workspace.library, self.connections, clock=self.clock, make=_make)
