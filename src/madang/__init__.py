@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # several times as long (LightGBM on a busy machine: 10.8 s spinning, 2.4 s not).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "open"]
 
 
