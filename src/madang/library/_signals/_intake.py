@@ -18,6 +18,7 @@ from madang.library._commit import Faults
 from madang.library._lake import Lake
 from madang.library._signals._commit import AlreadyTaken
 from madang.library._signals._dataset import Counted, Sealed, SignalsWriter
+from madang.library._signals._freshness import Freshness
 from madang.library._signals._keeping import Keeping
 from madang.library._signals._live import ConnectionReport, Frame, Frames, LiveReport, Replayed
 from madang.library._signals._quarantine import Rejected
@@ -54,6 +55,7 @@ class _Attached:
     point_of: Int32Array = field(default_factory=lambda: np.zeros(64, dtype=np.int32))
     """Point of each tag number; 0 = not asked for yet."""
     tally: Counted = field(default_factory=Counted)
+    freshness: Freshness = field(default_factory=Freshness)
 
     @property
     def app(self) -> str:
@@ -257,6 +259,7 @@ class LiveIntake:
 
     def _rows(self, connection: _Attached, sequence: int, rows: Rows, now: datetime) -> None:
         self._held_bytes += rows.batch.nbytes
+        connection.freshness.see_rows(rows.received)
         name = table_dataset(connection.dataset, rows.table)
         writer = self._tables.get(name)
         if writer is None:
@@ -319,6 +322,7 @@ class LiveIntake:
             samples = samples_of(block.batch.filter(masked(~wrong)), connection.point_of)
         if writer.taken(app) < sequence:
             writer.hold(app, connection.name, sequence, samples, block.origin)
+        connection.freshness.see(samples, block)
         writer.show(samples, block.received)
 
     def _number(
@@ -480,6 +484,8 @@ class LiveIntake:
                 tally.duplicates,
                 tally.rejects,
                 tally.rows,
+                connection.freshness.newest_good,
+                connection.freshness.skew(),
             )
         return found
 

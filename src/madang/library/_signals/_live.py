@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from madang.connect import Block, Message, Reject, Rows, Tag
@@ -57,6 +58,11 @@ class ConnectionReport:
     """What went into quarantine."""
     rows: int = 0
     """Entries of tables committed."""
+    newest_good: datetime | None = None
+    """Time of the newest sample with good quality and a value since the connection was attached, never after it was received; for
+    records when they were received (UTC). None = none came."""
+    skew_seconds: float | None = None
+    """Median of time of reception - source time of the live samples that this step pulled; None = there were none."""
 
 
 @dataclass(frozen=True)
