@@ -206,6 +206,18 @@ def test_a_collector_that_died_is_noted_by_the_next_from_the_last_durable_sample
     }
 
 
+def test_what_was_measured_and_not_yet_received_when_the_collector_died_lies_in_the_gap(tmp_path: Path) -> None:
+    late = block([1.0], at=at(9.75), received=at(10))
+    with open_spool(tmp_path / "line") as spool:
+        spool.wait(spool.append_block(late), 10)
+    run(tmp_path / "line", Script(sends(100), lambda sink: sink.put_block(replace(late, received=at(101)))))
+    newest = max(late.batch.column("time").to_pylist())
+    first, second = gaps(tmp_path / "line")
+    assert newest == START + 9.75 * SECOND
+    assert first.since == newest
+    assert second.since == START + 101 * SECOND  # 91 s old: the clock of a source is no measure
+
+
 def test_a_start_that_gets_nothing_leaves_the_gap_open(tmp_path: Path) -> None:
     run(tmp_path / "line", Script(sends(10)))
     run(tmp_path / "line", Script(lambda s: s.put_block(replace(block([1.0], received=at(50)), origin="backfill"))))
@@ -224,6 +236,28 @@ def test_what_the_peer_kept_while_nobody_listened_is_fetched_and_noted(tmp_path:
     assert tags == ("온도",)
     assert interval.start <= START + 10 * SECOND
     assert interval.end == START + 100 * SECOND
+
+
+class Told(int):
+    """A number of samples with what the source knows beside it."""
+
+    whole: bool | None
+
+
+@pytest.mark.parametrize(("whole", "said"), [(True, "yes"), (False, "part"), (None, "impossible")])
+def test_history_that_came_in_part_is_not_called_whole(tmp_path: Path, whole: bool | None, said: str) -> None:
+    class Partly(Script):
+        def backfill(self, tags: Sequence[str], interval: Interval, sink: Sink) -> int:
+            came = Told(super().backfill(tags, interval, sink))
+            came.whole = whole
+            return came
+
+    run(tmp_path / "line", Script(sends(10)))
+    source = Partly(sends(100), capabilities=("subscribe", "backfill"))
+    source.history = replace(block([1.0] * 30, at=at(11), received=at(101)), origin="backfill")
+    run(tmp_path / "line", source)
+    gap = gaps(tmp_path / "line")[0]
+    assert (gap.backfilled, gap.filled) == (said, 30)
 
 
 def test_history_that_cannot_be_fetched_leaves_the_gap_unfilled_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -93,3 +93,15 @@ def test_an_unknown_line_of_a_later_version_does_not_hide_the_rest(tmp_path: Pat
     with path.open("a") as stream:
         stream.write('{"kind": "note", "text": "새 형식"}\n[1]\n')
     assert [g.cause for g in Ledger(path, "line").gaps()] == ["disconnected"]
+
+
+def test_a_gap_whose_line_cannot_be_read_any_more_does_not_give_its_number_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.jsonl"
+    ledger = Ledger(path, "line")
+    for hour in range(3):
+        ledger.note("disconnected", START + hour * HOUR, START + hour * HOUR, key=str(hour))
+    path.write_bytes(b"".join(line for line in path.read_bytes().splitlines(keepends=True) if b"line-000002" not in line))
+    again = Ledger(path, "line")
+    kept = again.get("line-000003")
+    assert again.open("bad_tag", START + 9 * HOUR) == "line-000004"
+    assert again.get("line-000003") == kept

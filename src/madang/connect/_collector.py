@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import pyarrow.compute as pc
+
 from madang.connect._blocks import Block, Message, Reject, Rows, Tag
 from madang.connect._gaps import Gap, GapCause
 from madang.connect._ledger import Ledger
@@ -86,6 +88,8 @@ class Collector:
         self._text: Bilingual | None = None
         self._received = 0 if spool.newest is None else _micros(spool.newest)
         """When the newest was received [us since 1970]; 0 while nothing was."""
+        self._held = _last_held(spool) or self._received
+        """Up to when nothing is missing: a value measured after it and not received before a stop is lost [us since 1970]."""
         self._window = RecentMessages(by_payload=(options or {}).get("identity") == "payload")
         self._window.remember(spool.tail(self._window.limit))
         self._inherited = [g for g in ledger.gaps() if g.until is None]
@@ -100,7 +104,7 @@ class Collector:
         """Take samples."""
         self._count("received", len(block))
         if block.origin == "live":
-            self._alive(block.received)
+            self._alive(block.received, held=_held(block))
         self._spool.append_block(block, self._when_durable(len(block), done))
 
     def put_messages(self, messages: Sequence[Message], done: Done | None = None) -> None:
@@ -167,8 +171,8 @@ class Collector:
         Raises:
             MadangError: What the source says that trying again cannot help; the state is ``failed``.
         """
-        if self._newest is not None:
-            stopped = self._ledger.open("collector_stopped", self._newest)
+        if self._held:
+            stopped = self._ledger.open("collector_stopped", instant(self._held))
             self._inherited = [g for g in self._inherited if g.id != stopped]
             self._stopped = stopped
         wait, longest = _PATIENCE
@@ -190,8 +194,8 @@ class Collector:
         finally:
             for helper in self._helpers:
                 helper.join(_LAST_FILL)
-            if self._newest is not None:
-                self._ledger.open("collector_stopped", self._newest)
+            if self._held:
+                self._ledger.open("collector_stopped", instant(self._held))
             if self._state != "failed":
                 self.state("stopped")
 
@@ -199,7 +203,7 @@ class Collector:
         name = type(error).__name__
         place = traceback.extract_tb(error.__traceback__)[-1]  # the text of an error may hold an address with its password
         _LOG.error("%s broke down and is started again: %s in %s:%s", self._ledger.connection, name, place.name, place.lineno)
-        gap = self._ledger.open("disconnected", self._newest or self._clock(), note=name)
+        gap = self._ledger.open("disconnected", instant(self._held) if self._held else self._clock(), note=name)
         with self._lock:
             self._inherited.append(self._ledger.get(gap))
         self.state("disconnected", Bilingual(f"내부 오류로 다시 시작해요 ({name}).", f"Starts again after a fault ({name})."))
@@ -241,10 +245,11 @@ class Collector:
 
         return call
 
-    def _alive(self, received: int, *, kept_by_peer: bool = False) -> None:
+    def _alive(self, received: int, *, held: int | None = None, kept_by_peer: bool = False) -> None:
         """Close what began before: something live has come, or the peer keeps what was missed and is being read on."""
         if not kept_by_peer:
             self._received = received
+            self._held = held or received
         if self._stopped is None and not self._inherited:
             return
         now = instant(received)
@@ -273,12 +278,34 @@ class Collector:
             except Exception as error:  # the gap stays unfilled in the ledger, and can be asked for again
                 _LOG.warning("history of %s could not be fetched: %s", self._ledger.connection, type(error).__name__)
                 return
+            # A source that knows more than a number says it: part of the history, or none kept (None).
+            whole: bool | None = getattr(came, "whole", came > 0)
             for gap in gaps:
-                self._ledger.fill(gap.id, came if gap is gaps[-1] else 0, whole=came > 0)
+                self._ledger.fill(gap.id, came if gap is gaps[-1] else 0, whole=whole)
 
         helper = threading.Thread(target=fetch, name="backfill", daemon=True)
         self._helpers.append(helper)
         helper.start()
+
+
+def _held(block: Block) -> int:
+    """Return the time of the newest sample of a block, or when it was received where the source's clock goes wrong [us].
+
+    What was measured after that sample and before the block came travels with the next one.
+    """
+    if not len(block):
+        return block.received
+    newest = pc.max(block.batch.column("time")).value
+    on_the_way = block.received - newest
+    return newest if 0 <= on_the_way <= _MARGIN // timedelta(microseconds=1) else block.received
+
+
+def _last_held(spool: Spool) -> int | None:
+    """Return `_held` of the newest frame of a spool; None where that is no block of live samples, or is gone."""
+    for frame in spool.read(spool.durable - 1, 1):
+        if isinstance(frame.content, Block) and frame.content.origin == "live":
+            return _held(frame.content)
+    return None
 
 
 def _micros(instant: datetime) -> int:

@@ -131,7 +131,7 @@ class Ledger:
                         self._put(replace(gap, since=since))
                     return gap.id
             fresh = Gap(
-                id=f"{self.connection}-{len(self._gaps) + 1:06d}",
+                id=f"{self.connection}-{self._highest() + 1:06d}",
                 connection=self.connection,
                 cause=cause,
                 since=since,
@@ -215,6 +215,11 @@ class Ledger:
             self._torn = False
             self._unwritten.clear()
             return True
+
+    def _highest(self) -> int:
+        """Return the number of the newest gap; a line that cannot be read any more must not give its number away twice."""
+        numbers = (gap.rpartition("-")[2] for gap in self._gaps)
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
     def _put(self, gap: Gap, key: str = "") -> None:
         self._gaps[gap.id] = gap
