@@ -277,6 +277,39 @@ def test_a_table_that_is_read_on_from_its_saved_position_missed_nothing(tmp_path
     assert (gap.cause, gap.until is not None, gap.backfilled) == ("collector_stopped", True, "yes")
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "closed"), [(("subscribe", "rows"), True), (("browse",), True), (("subscribe",), False)]
+)
+def test_a_source_whose_peer_waits_is_whole_again_once_it_is_reached_though_nothing_came(
+    tmp_path: Path, capabilities: tuple[Capability, ...], *, closed: bool
+) -> None:
+    run(tmp_path / "line", Script(sends(10)))
+    run(tmp_path / "line", Script(lambda s: s.state("connected"), capabilities=capabilities))
+    gap = gaps(tmp_path / "line")[0]
+    assert (gap.cause, gap.until is not None, gap.backfilled) == ("collector_stopped", closed, "yes" if closed else "no")
+
+
+def test_a_pause_by_a_person_is_no_stopped_collector(tmp_path: Path) -> None:
+    with open_spool(tmp_path / "line") as spool:
+        Collector(Script(sends(10)), spool, spool.ledger, Clock()).run(threading.Event(), lambda: "paused")
+    [gap] = gaps(tmp_path / "line")
+    assert (gap.cause, gap.since, gap.until) == ("paused", START + 10 * SECOND, None)
+    run(tmp_path / "line", Script(sends(100)))
+    first, second = gaps(tmp_path / "line")
+    assert (first.cause, first.until) == ("paused", START + 100 * SECOND)
+    assert (second.cause, second.since, second.until) == ("collector_stopped", START + 100 * SECOND, None)
+
+
+def test_what_the_peer_kept_while_a_person_had_paused_it_is_fetched(tmp_path: Path) -> None:
+    with open_spool(tmp_path / "line") as spool:
+        Collector(Script(sends(10)), spool, spool.ledger, Clock()).run(threading.Event(), lambda: "paused")
+    source = Script(sends(100), capabilities=("subscribe", "backfill"))
+    source.history = replace(block([1.0] * 30, at=at(11), received=at(101)), origin="backfill")
+    run(tmp_path / "line", source)
+    gap = gaps(tmp_path / "line")[0]
+    assert (gap.cause, gap.backfilled, gap.filled) == ("paused", "yes", 30)
+
+
 def test_a_source_that_breaks_down_is_started_again_and_the_break_is_noted_without_its_words(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

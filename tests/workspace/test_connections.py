@@ -36,6 +36,7 @@ def _kinds() -> Mapping[str, SourceDescription]:
             ("mqtt", "mqtts"),
         ),
         "folder": SourceDescription("folder", Bilingual("폴더", "folder"), frozenset({"subscribe"})),
+        "sql": SourceDescription("sql", Bilingual("표", "tables"), frozenset({"subscribe", "rows"})),
     }
 
 
@@ -217,6 +218,17 @@ def test_one_unreadable_file_hides_no_other_connection(tmp_path: Path) -> None:
         "plain": "secret_in_plain_text",
     }
     assert "hunter22" not in str(bad["plain"].document())
+
+
+def test_a_policy_that_would_lose_records_is_refused_in_a_file_written_by_hand_too(tmp_path: Path) -> None:
+    connections = _connections(tmp_path)
+    connections.add("mes", "sql", "")
+    file = connections.folder / "mes.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace('"block"', '"thin"'), encoding="utf-8")
+    good, bad = connections.all()
+    assert good == []
+    assert bad["mes"].code == "connection_unreadable"
+    assert 'policy.overflow: "block"' in bad["mes"].en
 
 
 def test_pausing_is_a_line_of_the_file(tmp_path: Path) -> None:

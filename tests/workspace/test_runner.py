@@ -12,8 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from madang.connect import BLOCK_SCHEMA, Block, ConnectionSettings, Sink, SourceDescription, Tag
+from madang.connect import BLOCK_SCHEMA, Block, ConnectionSettings, Ledger, Sink, Source, SourceDescription, Tag
 from madang.connect import TestStep as Step
+from madang.connect.folder import DESCRIPTION as FOLDER
+from madang.connect.folder import make as make_folder
 from madang.connect.http._source import HttpSource
 from madang.errors import InputError, MadangError, MissingError
 from madang.plant import Bilingual, Interval
@@ -87,7 +89,9 @@ class PretendSource:
             raise OSError(f"closing {self._settings.secrets['password']}")
 
 
-def _make(settings: ConnectionSettings) -> PretendSource | HttpSource:
+def _make(settings: ConnectionSettings) -> Source:
+    if settings.kind == "folder":
+        return make_folder(settings)
     return HttpSource(settings) if settings.kind == "http" else PretendSource(settings)
 
 
@@ -97,7 +101,9 @@ class Plant:
     def __init__(self, root: Path) -> None:
         self.workspace = Workspace.open(root)
         box = Secrets(root, {"MADANG_SECRET_KEY": "ab" * 32})
-        self.connections = Connections(root, self.clock, box, kinds=lambda: {"pretend": PRETEND, "http": HTTP})
+        self.connections = Connections(
+            root, self.clock, box, kinds=lambda: {"pretend": PRETEND, "http": HTTP, "folder": FOLDER}
+        )
         self.runner = self.new_runner()
         self.state = RunnerState(root, self.clock)
 
@@ -188,6 +194,8 @@ def test_the_runner_follows_the_files(plant: Plant) -> None:
     eventually(lambda: "kiln" not in plant.runner.documents())
     assert plant.connections.spool("kiln").is_dir()
     assert plant.stored("kiln") >= 5
+    ledger = Ledger.read(plant.connections.spool("kiln") / "gaps.jsonl", "kiln")
+    assert [(gap.cause, gap.until is None) for gap in ledger] == [("paused", False), ("collector_stopped", True)]
 
 
 def test_a_broken_connection_says_why_and_hinders_no_other(plant: Plant) -> None:
@@ -206,6 +214,31 @@ def test_a_broken_connection_says_why_and_hinders_no_other(plant: Plant) -> None
     assert isinstance(said["missing"], dict)
     assert said["missing"]["next_en"] == "pip install 'madang[x]'"
     assert found["torn"]["state"] == "failed"
+
+
+def test_it_says_when_the_newest_good_sample_was_and_how_far_the_clocks_are_apart(plant: Plant) -> None:
+    plant.connections.add("kiln", "pretend", "")
+    plant.connections.add("silent", "http", "")
+    plant.runner.start()
+    eventually(lambda: plant.runner.documents()["kiln"]["last_good"])
+    found = plant.runner.documents()
+    assert str(found["kiln"]["last_good"]) > NOW.isoformat().replace("+00:00", "Z")
+    assert found["kiln"]["clock_skew_seconds"] == 0
+    assert (found["silent"]["last_good"], found["silent"]["clock_skew_seconds"]) == (None, None)
+
+
+def test_one_bad_file_of_a_batch_is_set_aside_and_the_others_are_taken_and_counted_once(plant: Plant, tmp_path: Path) -> None:
+    inbox = tmp_path / "측정실"
+    inbox.mkdir()
+    for name in ("a", "c"):
+        rows = "".join(f"{name}{n},{n * 0.5 + 20}\n" for n in range(30))
+        (inbox / f"{name}.csv").write_text("시료,온도\n" + rows, encoding="utf-8")
+    (inbox / "b.xlsx").write_bytes(b"PK\x03\x04 torn")
+    plant.connections.add("lab", "folder", str(inbox), options={"every": "0.05", "settle": "0.05"})
+    plant.runner.start()
+    eventually(lambda: plant.count("lab", "rejected") == 1 and plant.count("lab", "committed") == 60)
+    time.sleep(0.3)
+    assert [plant.count("lab", what) for what in ("received", "committed", "duplicates_dropped", "rejected")] == [61, 60, 0, 1]
 
 
 def test_a_source_that_breaks_down_is_started_again_and_its_secret_is_in_no_file(plant: Plant) -> None:

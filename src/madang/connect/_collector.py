@@ -154,7 +154,9 @@ class Collector:
         """Say how the connection is."""
         with self._lock:
             self._state, self._text = state, text
-        if state == "connected" and "rows" in self._source.description.capabilities:
+        capabilities = self._source.description.capabilities
+        if state == "connected" and ("rows" in capabilities or "subscribe" not in capabilities):
+            # A table and a folder are read on from where they were left: what waited there is not lost, and may be nothing.
             self._alive(_micros(self._clock()), kept_by_peer=True)
 
     def cursor(self, name: str) -> str | None:
@@ -165,13 +167,17 @@ class Collector:
         """Save a position; it becomes durable in order with what was put before it."""
         self._spool.save_cursor(name, value, done)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, cause: Callable[[], GapCause] = lambda: "collector_stopped") -> None:
         """Run the source until `stop` is set. A source that breaks down is started again; a refusal is not.
+
+        Args:
+            stop: Ends it.
+            cause: Asked at the end: the cause of the gap that begins then, such as ``paused`` where a person stopped it.
 
         Raises:
             MadangError: What the source says that trying again cannot help; the state is ``failed``.
         """
-        if self._held:
+        if self._held and not any(g.cause == "paused" and g.tags is None for g in self._inherited):
             stopped = self._ledger.open("collector_stopped", instant(self._held))
             self._inherited = [g for g in self._inherited if g.id != stopped]
             self._stopped = stopped
@@ -195,7 +201,7 @@ class Collector:
             for helper in self._helpers:
                 helper.join(_LAST_FILL)
             if self._held:
-                self._ledger.open("collector_stopped", instant(self._held))
+                self._ledger.open(cause(), instant(self._held))
             if self._state != "failed":
                 self.state("stopped")
 

@@ -191,8 +191,7 @@ class Connections:
         _check_options(plain, description)
         if overflow not in POLICIES:
             raise _bad_value("overflow", overflow, POLICIES)
-        if overflow != "block" and "rows" in description.capabilities:
-            # Its source takes a record for kept once it has handed it over: one that is dropped would be missing until it changes.
+        if overflow != "block" and _takes_rows(description):
             raise _bad_value("overflow", overflow, ("block",))
         if max_bytes < 0:
             raise _bad_value("max_bytes", str(max_bytes), ("0", "1000000000"))
@@ -248,7 +247,10 @@ class Connections:
         file = self.folder / f"{name}.toml"
         if not file.is_file():
             raise self._none_such(name)
-        return _parsed(file, name)
+        found = _parsed(file, name)
+        if found.overflow != "block" and _takes_rows(self._kinds().get(found.kind)):
+            raise _unreadable(file, 'policy.overflow: "block"')
+        return found
 
     def all(self) -> tuple[list[Connection], dict[str, MadangError]]:
         """Return all connections, and for those whose file cannot be read, why."""
@@ -412,6 +414,11 @@ def take_secrets_out(url: str) -> tuple[str, dict[str, str]]:
         hidden |= {key.lower(): remember(value) for key, value in secret if value}
         parts = parts._replace(query=urlencode([pair for pair in query if pair not in secret]))
     return (urlunsplit(parts._replace(netloc=netloc)) if hidden else url), hidden
+
+
+def _takes_rows(description: SourceDescription | None) -> bool:
+    """Whether a source hands over records: it takes one for kept then, and one that is dropped would be missing until it changes."""
+    return description is not None and "rows" in description.capabilities
 
 
 def _check_url(url: str, description: SourceDescription) -> None:

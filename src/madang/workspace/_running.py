@@ -132,6 +132,8 @@ class RunningConnection:
         self._thread: threading.Thread | None = None
         self._past: list[Collector] = []
         self._rates: deque[tuple[float, int]] = deque()
+        self._counted: set[str] = set()
+        """Contents that were taken, and counted, with files that could not be: they come a second time."""
         self._lock = threading.Lock()
 
     @property
@@ -149,6 +151,7 @@ class RunningConnection:
         if self.alive:
             return
         self._stop, self._state, self._ended = threading.Event(), "starting", False
+        self._why = "collector_stopped"
         self._thread = threading.Thread(target=self._run, args=(self._stop,), name=f"connection {self.name}", daemon=True)
         self._thread.start()
 
@@ -206,32 +209,29 @@ class RunningConnection:
             self.source, self.collector = source, collector
         self._attach(self)
         self._trouble = None
-        collector.run(stop)
+        collector.run(stop, lambda: self._why)
 
     def _take_files(self, paths: Sequence[Path]) -> None:
-        """Take whole files into the library; a file that cannot be read raises, so that the source sets it aside."""
-        from madang.errors import InputError
+        """Take whole files into the library.
 
+        Raises:
+            MadangError: One of them, or more, could not be read, and the others were taken: the source hands each over alone then, which
+                takes nothing twice, and sets aside the one that raises again.
+        """
         dataset = self.connection.dataset if self.connection.dataset != self.name else None
         report = self._library.intake(list(paths), dataset=dataset, zone=self.connection.zone, party=f"connection:{self.name}")
         for table in report.tables:
+            if table.sha256 in self._counted:
+                continue
             self.count("received", table.tally.kept + table.tally.quarantined + table.tally.duplicate)
             self.count("durable", table.tally.kept + table.tally.quarantined + table.tally.duplicate)
             self.count("committed", table.tally.kept if table.added else 0)
             self.count("duplicates_dropped", table.tally.duplicate if table.added else table.tally.kept)
         if report.tables:
             self.totals.last_good = self._clock()
-        problems = report.document().get("errors")
-        if isinstance(problems, list) and not report.tables:
-            for problem in problems:
-                said = {key: str(value) for key, value in problem.items()} if isinstance(problem, dict) else {}
-                raise InputError(
-                    said.get("code", "unreadable_file"),
-                    ko=said.get("message_ko", ""),
-                    en=said.get("message_en", ""),
-                    next_ko=said.get("next_ko", ""),
-                    next_en=said.get("next_en", ""),
-                )
+        if report.errors:
+            self._counted = {table.sha256 for table in report.tables}
+            raise min(report.errors, key=lambda error: error.retry)
 
     def _fail(self, error: Exception, state: Literal["failed", "disconnected"]) -> None:
         self._trouble = Trouble.of(error)
