@@ -176,6 +176,23 @@ def test_an_address_that_its_kind_does_not_take_is_refused(tmp_path: Path, url: 
     assert error.value.code == "bad_url"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mqtt://kim:p@ss/Sup3rS3cret@b:1",
+        "mqtt://kim:12/Sup3rS3cret@b",
+        "mqtt://kim:a?Sup3rS3cret@b",
+        "mqtt://k:1#Sup3rS3cret@b",
+    ],
+)
+def test_a_password_whose_signs_end_the_host_is_refused_and_stays_in_no_file(tmp_path: Path, url: str) -> None:
+    with pytest.raises(InputError) as error:
+        _connections(tmp_path / "ws").add("a", "mqtt", url)
+    assert error.value.code == "bad_url"
+    assert "Sup3rS3cret" not in f"{error.value.document()}{error.value.args}"
+    assert not [f for f in tmp_path.rglob("*") if f.is_file() and b"Sup3rS3cret" in f.read_bytes()]
+
+
 def test_what_is_refused_names_no_secret(tmp_path: Path) -> None:
     connections = _connections(tmp_path / "ws")
     tries = [

@@ -12,7 +12,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from madang.connect import BLOCK_SCHEMA, Block, ConnectionSettings, Ledger, Sink, Source, SourceDescription, Tag
+from madang.connect import (
+    BLOCK_SCHEMA,
+    Block,
+    ConnectionSettings,
+    Ledger,
+    Reject,
+    Sink,
+    Source,
+    SourceDescription,
+    Tag,
+)
 from madang.connect import TestStep as Step
 from madang.connect.folder import DESCRIPTION as FOLDER
 from madang.connect.folder import make as make_folder
@@ -294,6 +304,41 @@ def test_a_batch_sent_again_under_its_key_is_answered_again_and_kept_once(plant:
     assert not _push(plant, [_sample(1), _sample(2)], "k2").again  # type: ignore[attr-defined]
     plant.runner.stop()
     assert plant.stored("door") == 4
+
+
+def test_a_batch_of_many_parts_is_one_frame_that_a_crash_cannot_tear(plant: Plant) -> None:
+    plant.connections.add("door", "http", "")
+    plant.runner.start()
+    _push(plant, [_sample(0)])
+    times = pa.array([NOW, NOW + timedelta(seconds=1)], pa.timestamp("us", "UTC"))
+    part = pa.record_batch({"tag": ["a", "b"], "time": times, "value": [1.0, 2.0]})
+    wrong = pa.record_batch({"tag": ["a", ""], "time": times, "value": [3.0, 4.0]})
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_stream(buffer, part.schema) as stream:
+        for batch in (part, wrong, part):
+            stream.write_batch(batch)
+    spool = plant.runner._running["door"].spool
+    assert spool is not None
+    before = spool.appended
+    answer = plant.runner.push("door", buffer.getvalue().to_pybytes(), "arrow", key="k", rest="keep")
+    assert (answer.accepted, answer.rejected) == (5, 1)
+    frames = spool.read(before, 1 << 20)
+    assert isinstance(frames[0].content, Reject)  # both durable before the answer
+    assert isinstance(frames[1].content, Block)
+    assert (len(frames), len(frames[1].content)) == (2, 5)
+
+
+def test_what_was_answered_before_a_connection_was_removed_is_in_the_lake(plant: Plant) -> None:
+    plant.connections.add("door", "http", "")
+    plant.runner.start()
+    _push(plant, [_sample(0)])
+    plant.runner.flush(10)
+    plant.runner._stop.set()  # nothing is carried from here on but what the removal itself carries
+    plant.runner._carrier.join()  # type: ignore[union-attr]
+    _push(plant, [_sample(1)])
+    plant.connections.remove("door")
+    plant.runner._follow()
+    assert plant.stored("door") == 2
 
 
 def test_many_senders_of_one_key_keep_one_batch(plant: Plant) -> None:

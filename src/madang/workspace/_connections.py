@@ -445,6 +445,12 @@ def _url_problem(url: str, description: SourceDescription) -> tuple[str, str] | 
         return "빈칸이나 보이지 않는 글자가 있어요", "it holds blanks or control characters"
     try:
         parts = urlsplit(url)
+        if parts.netloc and "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            # user:pass/word@host: what stands before the slash was taken for the host, and the rest would stay readable in the file.
+            return (
+                "호스트 뒤에 @ 가 있어요. 비밀번호의 / ? # @ 는 %2F %3F %23 %40 으로 적거나 --secret password 로 주세요",
+                "it has an @ after the host; write / ? # @ of a password as %2F %3F %23 %40, or give it with --secret password",
+            )
         port = parts.port
     except ValueError:
         return "포트나 호스트를 읽을 수 없어요", "its port or host cannot be read"

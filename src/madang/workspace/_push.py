@@ -179,8 +179,11 @@ class PushDoor:
             collector = self._running.collector
             if collector is None:
                 raise not_running(self._running.name)
-            blocks = payload.blocks(self._numbers_of(collector, payload), received)
-            sequence = self._spool.appended + len(blocks)
+            block = payload.block(self._numbers_of(collector, payload), received)
+            rejects = _rejects(payload.problems, received)
+            # What is set aside goes first, so that it is durable too when the answer is given. The samples are one frame: a crash
+            # keeps all of them and the key, or none and no key.
+            sequence = self._spool.appended + len(rejects) + (block is not None)
             if key is not None:
                 if self._keys.find(key) is not None:
                     return None
@@ -195,17 +198,17 @@ class PushDoor:
                 durable.set()
 
             try:
-                for block in blocks:
-                    collector.put_block(block, done if block is blocks[-1] else None)
+                for reject in rejects:
+                    collector.put_reject(reject)
+                if block is not None:
+                    collector.put_block(block, done)
             except BaseException:
                 if key is not None and self._spool.appended < sequence:
                     self._keys.drop(key)
                     self._under_way.pop(key, None)
                 raise
-            if not blocks:
+            if block is None:
                 done()
-            for problem in _rejects(payload.problems, received):
-                collector.put_reject(problem)
             return durable
 
     def _numbers_of(self, collector: Collector, payload: Payload) -> list[int]:

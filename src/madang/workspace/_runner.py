@@ -34,6 +34,8 @@ _LOOK: Final = 1.0
 """Seconds between two looks at the files of the connections, and two writings of the states."""
 _STOPPING: Final = 20.0
 """Longest wait for a source to stop [s]; one that does not is left behind, and its spool with it."""
+_SETTLING: Final = 5.0
+"""Longest wait for the disk before a removed connection is let go of [s]."""
 _LATEST: Final = 30.0
 _LOG = logging.getLogger("madang.runner")
 
@@ -294,9 +296,12 @@ class Runner:
             known.start()
 
     def _drop(self, name: str) -> None:
-        """Let go of a connection that was removed; what waits in its spool stays there."""
-        running = self._running.pop(name)
+        """Commit what a removed connection brought, and let go of it; what cannot be committed now stays in its spool."""
+        running = self._running[name]
         self._halt(running, paused=False)
+        if running.spool is not None and running.spool.wait(running.spool.appended, _SETTLING):
+            self._step(force=True)
+        del self._running[name]
         with self._live_lock:
             self._live.detach(name)
         running.close()

@@ -27,12 +27,11 @@ def _read(body: object, form: str = "json", **options: str) -> Payload:
 
 
 def _rows(payload: Payload) -> list[tuple[str, int, float | None, str | None, int]]:
-    rows = []
-    for block in payload.blocks(range(len(payload.names)), NOW):
-        batch = block.batch
-        columns = [batch.column(0), batch.column(1).cast(pa.int64()), *batch.columns[2:]]
-        rows += [(payload.names[row[0]], *row[1:]) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
-    return rows
+    block = payload.block(range(len(payload.names)), NOW)
+    if block is None:
+        return []
+    columns = [block.batch.column(0), block.batch.column(1).cast(pa.int64()), *block.batch.columns[2:]]
+    return [(payload.names[row[0]], *row[1:]) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
 
 
 def _stream(table: dict[str, Any], metadata: dict[str, str] | None = None, compression: str | None = None) -> bytes:
@@ -119,6 +118,10 @@ WRONG = [
     ({"tag": "a", "time": "1970-01-01T00:00:05Z", "value": 1}, "time", "time_out_of_range"),
     ({"tag": "a", "time": "2106-02-07T06:28:15Z", "value": 1}, "time", "time_out_of_range"),
     ({"tag": "a", "time": 10**30, "value": 1}, "time", "time_out_of_range"),
+    ({"tag": "a", "time": -1.7e308, "value": 1}, "time", "time_out_of_range"),
+    ({"tag": "a", "time": "0001-01-01T00:00:00+09:00", "value": 1}, "time", "time_out_of_range"),
+    ({"tag": "a", "time": "0001-01-01T00:00:00", "value": 1}, "time", "time_out_of_range"),
+    ({"tag": "a", "time": "9999-12-31T23:59:59-12:00", "value": 1}, "time", "time_out_of_range"),
     ({"tag": "a", "time": T}, "value", "no_value"),
     ({"tag": "a", "time": T, "value": {"x": 1}}, "value", "wrong_type"),
     ({"tag": "a", "time": T, "value": "x" * 1_000_000}, "value", "too_large"),

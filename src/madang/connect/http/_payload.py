@@ -124,19 +124,20 @@ class Payload:
             _Json(payload, options, received).read(body, lines=form == "ndjson")
         return payload
 
-    def blocks(self, numbers: Sequence[int], received: int) -> list[Block]:
-        """Return the samples as blocks.
+    def block(self, numbers: Sequence[int], received: int) -> Block | None:
+        """Return the samples as one block, which a spool takes whole or not at all; None when there are none.
 
         Args:
             numbers: The lasting number of each of `names`.
             received: When they came [us since 1970].
         """
-        book = pa.array(numbers, pa.int32())
-        return [
-            Block(pa.RecordBatch.from_arrays([book.take(b.column(0)), *b.columns[1:]], schema=BLOCK_SCHEMA), received)
-            for b in self.batches
-            if b.num_rows
-        ]
+        if not self.samples:
+            return None
+        whole = (
+            pa.Table.from_batches(self.batches).combine_chunks().to_batches()[0] if len(self.batches) > 1 else self.batches[0]
+        )
+        places = pa.array(numbers, pa.int32()).take(whole.column(0))
+        return Block(pa.RecordBatch.from_arrays([places, *whole.columns[1:]], schema=BLOCK_SCHEMA), received)
 
     def problem(self, index: int | None, place: str, code: str, ko: str, en: str) -> None:
         """Note why a sample cannot be taken."""
@@ -296,6 +297,8 @@ class _Json:
             return self._checked(self._instant(value))
         scale = _UNITS.get(self._options.time_unit)
         if isinstance(value, float):
+            if abs(value) > 1e21:  # beyond any calendar in any unit; a product of it may be infinite
+                raise _Wrong("time", "time_out_of_range", *OUT_OF_RANGE)
             return self._checked(round(value * scale) if scale else round(value / 1000))
         return self._checked(value * scale if scale else value // 1000)
 
@@ -307,7 +310,8 @@ class _Json:
             raise _bad_time() from None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=self._zone)
-        since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        # Not by way of UTC: the first and last hours of the calendar have none in other zones.
+        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
     def _checked(self, time: int) -> int:
