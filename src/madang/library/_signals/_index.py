@@ -25,6 +25,8 @@ from madang.library._signals._scales import Scale
 IntArray = NDArray[np.int64]
 FileKind = Literal["counts", "numbers", "texts"]
 _COLUMN: Final[Mapping[str, str]] = {"counts": "value", "numbers": "number", "texts": "text"}
+_RANK: Final[Mapping[str, int]] = {"numbers": 0, "texts": 1, "counts": 2}
+"""Order of files of one commit: a sample without a value, which stands in counts, goes after a value of the same time."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class Snapshot:
     @classmethod
     def of(cls, version: int, files: Sequence[SignalFile]) -> Snapshot:
         """Return a snapshot of files in any order."""
-        ordered = sorted(files, key=lambda f: (f.order, f.path.name))
+        ordered = sorted(files, key=lambda f: (f.order, _RANK[f.kind], f.path.name))
         begin = np.array([f.begin for f in ordered], dtype=np.int64)
         return cls(version, tuple(ordered), begin, np.array([f.end for f in ordered], dtype=np.int64))
 

@@ -68,6 +68,10 @@ class LastRow:
     """OPC UA status code."""
     cut: bool = False
     """Whether `text` is only the beginning of a longer one, which the lake has whole."""
+    unit: str | None = None
+    """Unit of `number` as the source spelled it then; only where the row is `from_lake`."""
+    from_lake: bool = False
+    """Whether the row was read from the lake's files; else its unit is the one that the point's source says now."""
 
 
 class LastValues:

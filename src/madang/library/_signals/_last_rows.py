@@ -48,4 +48,5 @@ def _ends(file: SignalFile, group: int, ends: Sequence[tuple[int, Run]]) -> Iter
         text = cell[0].as_py() if file.kind == "texts" else None
         number = None if file.kind == "texts" else float(physical_values(cell, run)[0])
         absent = number is None or (np.isnan(number) and file.kind == "counts")
-        yield LastRow(point, run.last, UNKNOWN, None if absent else number, text, int(quality[at]))
+        value = None if absent else number
+        yield LastRow(point, run.last, UNKNOWN, value, text, int(quality[at]), unit=run.scale.unit, from_lake=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 STALE_AFTER = 60.0
 """Age from which a last value is shown as stale, unless the asker says another [s]."""
+
+
+_NO_WAY = (math.nan, math.nan)
+"""Conversion between units of different quantities (mass to temperature): there is no value in the card's unit."""
 
 
 class SignalTable:
@@ -211,11 +216,11 @@ def _conversion(written: str | None, target: str, kind: Kind) -> tuple[float, fl
     try:
         return affine(unit, target)
     except InputError:
-        return None
+        return _NO_WAY
 
 
 def _last_value(point: Point, row: LastRow, now: int, stale_after: float) -> LastValue:
-    by = unit_of(point)(point.unit_source)
+    by = unit_of(point)(row.unit if row.from_lake else point.unit_source)
     value = row.number if row.number is None or by is None else row.number * by[0] + by[1]
     age = (now - row.time) / 1e6
     return LastValue(

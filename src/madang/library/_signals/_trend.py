@@ -71,25 +71,29 @@ def _parts(run: Run, sketch: Sketch | None, start: int, end: int, begin: int, wi
     """Return what one run gives, in order of time: from its sketch where that lies within the span, else from its samples."""
     own = None if sketch is None else sketch.width(run)
     if sketch is None or own is None:
-        return [_read(run, start, end, begin, width, to_unit)]
+        return _read(run, start, end, begin, width, to_unit)
     inner, outer = -(-start // own) * own, end // own * own
     if inner >= outer:
-        return [_read(run, start, end, begin, width, to_unit)]
+        return _read(run, start, end, begin, width, to_unit)
     found = [sketch.parts(run, inner, outer, to_unit)]
     if run.first < inner and start < inner:
-        found.insert(0, _read(run, start, inner, begin, width, to_unit))
+        found = [*_read(run, start, inner, begin, width, to_unit), *found]
     if run.last >= outer and outer < end:
-        found.append(_read(run, outer, end, begin, width, to_unit))
+        found += _read(run, outer, end, begin, width, to_unit)
     return found
 
 
-def _read(run: Run, start: int, end: int, begin: int, width: int, to_unit: ToUnit) -> Buckets:
+def _read(run: Run, start: int, end: int, begin: int, width: int, to_unit: ToUnit) -> list[Buckets]:
+    """Return what a run's samples give: those with a value, and those without, each with the times of its own ends."""
     samples = read_run(run, start, end, to_unit)
     if len(samples) == 0:
-        return bucketed(samples.time, samples.value, samples.quality, np.array([begin, begin + width]), width)
+        return []
     first, last = int(samples.time[0] - begin) // width, int(samples.time[-1] - begin) // width
     edges = begin + width * np.arange(first, last + 2, dtype=np.int64)
-    return bucketed(samples.time, samples.usable(), samples.quality, edges, width)
+    value = samples.usable()
+    absent = np.isnan(value)
+    shares = (~absent, absent) if absent.any() else (slice(None),)
+    return [bucketed(samples.time[s], value[s], samples.quality[s], edges, width) for s in shares]
 
 
 def _together(parts: Sequence[Buckets], start: int, begin: int, width: int) -> Buckets:

@@ -102,6 +102,7 @@ def _write_numbers(files: Files, ordered: Sorted, book: Book) -> None:
             exact |= mask
             mask = mask if mask.any() else None
         if not exact.all():
+            _keep_together(point, time, exact, mask)
             off = ~exact
             np.add.at(misfits, window.runs()[off], 1)
             strange.add(part[off], time[off], version[off])
@@ -256,6 +257,18 @@ def _counts(number: FloatArray, version: Int32Array, used: Int32Array, table: Fl
             raw[single] = raw[single].astype(np.float32)
     inside &= raw.view(np.int64) == number.view(np.int64)
     return found, inside
+
+
+def _keep_together(point: Int32Array, time: IntArray, exact: BoolArray, absent: BoolArray | None) -> None:
+    """Let numbers of one point and time go the way of one that no scale holds, so that they stay in the order of their arrival."""
+    same = (point[1:] == point[:-1]) & (time[1:] == time[:-1])
+    if not same.any():
+        return
+    group = np.cumsum(np.append(True, ~same)) - 1
+    strange = np.zeros(int(group[-1]) + 1, dtype=np.bool_)
+    strange[group[~exact]] = True
+    moved = strange[group]
+    exact &= ~moved if absent is None else ~moved | absent
 
 
 def _look_again(ordered: Sorted, runs: _Runs, misfits: IntArray, book: Book) -> None:
