@@ -218,6 +218,19 @@ def test_what_was_measured_and_not_yet_received_when_the_collector_died_lies_in_
     assert second.since == START + 101 * SECOND  # 91 s old: the clock of a source is no measure
 
 
+def test_a_push_that_is_quicker_than_the_start_neither_hides_the_gap_nor_makes_one(tmp_path: Path) -> None:
+    for stop, first in ((10, 0), (100, 1)):
+        with open_spool(tmp_path / "line") as spool:
+            collector = Collector(Script(sends(stop + 2)), spool, spool.ledger, Clock())
+            sends(stop)(collector)
+            sends(stop + 1)(collector)
+            assert len(spool.ledger.gaps()) == first
+            collector.run(threading.Event())
+    before, after = gaps(tmp_path / "line")
+    assert (before.since, before.until) == (START + 12 * SECOND, START + 100 * SECOND)
+    assert (after.since, after.until) == (START + 102 * SECOND, None)
+
+
 def test_a_start_that_gets_nothing_leaves_the_gap_open(tmp_path: Path) -> None:
     run(tmp_path / "line", Script(sends(10)))
     run(tmp_path / "line", Script(lambda s: s.put_block(replace(block([1.0], received=at(50)), origin="backfill"))))

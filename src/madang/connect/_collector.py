@@ -92,9 +92,12 @@ class Collector:
         """Up to when nothing is missing: a value measured after it and not received before a stop is lost [us since 1970]."""
         self._window = RecentMessages(by_payload=(options or {}).get("identity") == "payload")
         self._window.remember(spool.tail(self._window.limit))
-        self._inherited = [g for g in ledger.gaps() if g.until is None]
+        self._inherited: list[Gap] = []
+        self._over = False
         self._stopped: str | None = None
         self._helpers: list[threading.Thread] = []
+        # Here and not in `run`: whoever pushes may be quicker than that.
+        self._begin()
 
     def number_of(self, tag: Tag) -> int:
         """Return the tag's lasting number."""
@@ -177,10 +180,8 @@ class Collector:
         Raises:
             MadangError: What the source says that trying again cannot help; the state is ``failed``.
         """
-        if self._held and not any(g.cause == "paused" and g.tags is None for g in self._inherited):
-            stopped = self._ledger.open("collector_stopped", instant(self._held))
-            self._inherited = [g for g in self._inherited if g.id != stopped]
-            self._stopped = stopped
+        if self._over:
+            self._begin()
         wait, longest = _PATIENCE
         try:
             while not stop.is_set():
@@ -202,8 +203,18 @@ class Collector:
                 helper.join(_LAST_FILL)
             if self._held:
                 self._ledger.open(cause(), instant(self._held))
+            self._over = True
             if self._state != "failed":
                 self.state("stopped")
+
+    def _begin(self) -> None:
+        """Note from when on nothing was got, until something live comes."""
+        self._over = False
+        self._inherited = [g for g in self._ledger.gaps() if g.until is None]
+        if self._held and not any(g.cause == "paused" and g.tags is None for g in self._inherited):
+            stopped = self._ledger.open("collector_stopped", instant(self._held))
+            self._inherited = [g for g in self._inherited if g.id != stopped]
+            self._stopped = stopped
 
     def _broke_down(self, error: Exception) -> None:
         name = type(error).__name__
