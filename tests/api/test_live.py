@@ -97,8 +97,8 @@ def test_a_connection_goes_from_a_form_to_samples_on_a_chart(live: Live) -> None
     assert (point["tag"], point["connection"], point["label_ko"]) == ("온도", "소성로", "1구역 온도")
     name = point["point"]
     [value] = live.ask("get", f"/signals/소성로/last?point={name}", "/signals/{dataset}/last")["values"]
-    # Old as it is, it is not stale: its connection lives, and has brought nothing newer.
-    assert (value["value"], value["quality_class"], value["stale"]) == (799.0, "good", False)
+    # Its connection lives, but a point that came every second and is weeks old is stale all the same.
+    assert (value["value"], value["quality_class"], value["stale"]) == (799.0, "good", True)
     assert value["age_seconds"] > 0
     assert value["time"] == "2026-10-30T06:01:39Z"
     found = live.ask("get", f"/signals/소성로/range?point={name}&limit=10", "/signals/{dataset}/range")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from madang.connect import Tag
 from madang.errors import InputError, RefusedError
 from madang.library._signals._last import LastValues
+from madang.library._signals._points import points_of, save_cards
 from madang.library._signals._scales import Scale
 from madang.library._signals._times import instant
-from madang.plant import BAD_SENSOR_FAILURE, UNCERTAIN
+from madang.plant import BAD_SENSOR_FAILURE, UNCERTAIN, Kind, Role
 from tests.library.signal_files import NOW, NOW_US, Run, SignalsOnDisk
 
 TAGS = [Tag("kiln/zone1/temp", unit="℃"), Tag("kiln/zone2/temp", unit="℃"), Tag("kiln/state", data_type="text")]
@@ -80,11 +82,6 @@ def test_times_of_1970_and_2106_are_kept_to_the_microsecond(plant: SignalsOnDisk
 
 def test_a_unit_that_changed_within_a_point_is_converted_for_each_stretch(plant: SignalsOnDisk) -> None:
     with plant.state.begin() as db:
-        from dataclasses import replace
-
-        from madang.library._signals._points import points_of, save_cards
-        from madang.plant import Kind
-
         point = points_of(db, plant.dataset.id)[0]
         save_cards(db, plant.dataset.id, {1: replace(point.card, unit="Cel", kind=Kind.TEMPERATURE)})
     plant.commit(Run(1, seconds(0, 1), [100.0], scale=TENTHS))
@@ -151,9 +148,40 @@ def test_a_last_value_keeps_its_own_time_and_age(plant: SignalsOnDisk) -> None:
     for found in (from_lake, kept):
         assert [(v.point, v.value, v.quality) for v in found] == [("kiln/zone1/temp", 1.5, UNCERTAIN)]
         assert found[0].time == NOW - timedelta(hours=1)
-        assert (found[0].age, found[0].stale) == (3600.0, True)
+        assert (found[0].age, found[0].stale) == (3600.0, False)  # of one sample nobody knows how often it comes
     assert from_lake[0].received is None
     assert kept[0].received == instant(NOW_US)
+
+
+def test_a_value_is_stale_by_its_own_pace_or_when_its_connection_is_silent(plant: SignalsOnDisk) -> None:
+    plant.commit(
+        Run(1, seconds(-100, 10), [1.0] * 10, scale=TENTHS),  # each second, until 91 s ago
+        Run(2, [NOW_US - k * 300 * SECOND for k in (9, 3)], [2.0, 3.0], scale=TENTHS),  # each half hour, until 15 min ago
+        Run(3, seconds(-9000, 2), ["heating", "소성"]),
+    )
+
+    def stale(*silent: str, after: float = 60.0) -> list[str]:
+        with plant.library() as library:
+            found = library.view("kiln", reader="owner", purpose="show").last(stale_after=after, silent=silent)
+        return [v.point.rpartition("/")[0] or v.point for v in found if v.stale]
+
+    assert stale() == ["kiln/zone1"]
+    assert stale(after=100.0) == []
+    assert stale("another") == ["kiln/zone1"]
+    assert stale("plc") == ["kiln/zone1", "kiln/zone2", "kiln"]
+
+
+def test_a_set_point_that_did_not_change_is_not_stale_while_its_connection_lives(plant: SignalsOnDisk) -> None:
+    plant.commit(Run(1, seconds(-4000, 10), [720.0] * 10, scale=TENTHS))
+    with plant.library() as library:
+        assert [v.stale for v in library.last("kiln", reader="owner", purpose="show")] == [True]
+    with plant.state.begin() as db:
+        point = points_of(db, plant.dataset.id)[0]
+        save_cards(db, plant.dataset.id, {1: replace(point.card, role=Role.SET_POINT)})
+    with plant.library() as library:
+        view = library.view("kiln", ["kiln/zone1/temp"], reader="owner", purpose="show")
+        assert [v.stale for v in view.last()] == [False]
+        assert [v.stale for v in view.last(silent={"plc"})] == [True]
 
 
 def test_an_unknown_point_is_named_with_the_next_step(plant: SignalsOnDisk) -> None:

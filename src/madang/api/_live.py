@@ -112,12 +112,11 @@ class Streams:
         """The values that differ from what was sent, and remember them."""
         silent = self._live.silent(dataset)
         found = []
-        for value in view.last():
-            stale = value.point in silent
-            key = (value.time, value.received, value.value, value.text, value.quality, stale)
+        for value in view.last(silent=silent):
+            key = (value.time, value.received, value.value, value.text, value.quality, value.stale)
             if sent.get(value.point) != key:
                 sent[value.point] = key
-                found.append(value_document(value, silent=stale))
+                found.append(value_document(value))
         return found
 
     def _states(self) -> list[dict[str, Any]]:

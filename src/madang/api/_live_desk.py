@@ -31,9 +31,9 @@ PURPOSE: Final = "show"
 MAX_BUCKETS: Final = 4000
 _PAGE: Final = 200
 _EXTRA_MODULES: Final = {"opcua": "asyncua", "mqtt": "paho", "modbus": "pymodbus", "sql": "psycopg"}
-STALE_AFTER: Final = 60.0
-"""Seconds without anything from a connection after which what it brought is stale."""
 _SILENT_EVERY: Final = 1.0
+_LIVING: Final = ("connected", "degraded")
+"""States of a connection from which values come when they change."""
 _CARDS_EVERY: Final = 60.0
 _VIEWS: Final = 128
 _NOTHING: Final = 3
@@ -295,24 +295,19 @@ class LiveDesk:
 
     def last(self, dataset: str, points: Sequence[str] | None = None) -> Document:
         """Return the newest sample of each point, as old as it is."""
-        values = self.view(dataset, points or ()).last()
-        silent = self.silent(dataset)
-        documents = [value_document(value, silent=value.point in silent) for value in values]
+        values = self.view(dataset, points or ()).last(silent=self.silent(dataset))
+        documents = [value_document(value) for value in values]
         return {"now": _iso(self._workspace.clock()), "values": documents}
 
     def silent(self, dataset: str) -> frozenset[str]:
-        """Return the points whose connection does not live: it is not connected, or nothing at all has come for a minute.
-
-        A value that does not change is not told again by most sources, so the age of one point alone says little.
-        """
+        """Return the connections that brought points of a dataset and are not connected now."""
         now = time.monotonic()
         known = self._silent.get(dataset)
         if known is not None and now - known[0] < _SILENT_EVERY:
             return known[1]
-        cards = self.cards(dataset)
-        living = {row["name"] for row in self.connections()["connections"] if _lives(row, self._workspace.clock())}
+        living = {row["name"] for row in self.connections()["connections"] if row["state"] in _LIVING}
         # A point that came since the cards were read belongs to a connection that lives.
-        found = frozenset(card.point for card in cards if card.connection not in living)
+        found = frozenset(card.connection for card in self.cards(dataset)) - living
         self._silent[dataset] = (now, found)
         return found
 
@@ -539,21 +534,9 @@ def bucket_columns(thinned: Buckets) -> Document:
     }
 
 
-def _lives(row: Mapping[str, Any], now: datetime) -> bool:
-    newest = row.get("newest")
-    if row["state"] not in ("connected", "degraded") or not isinstance(newest, str):
-        return False
-    return (now - datetime.fromisoformat(newest)).total_seconds() <= STALE_AFTER
-
-
-def value_document(value: LastValue, *, silent: bool) -> Document:
-    """Return a newest sample; what is no number of JSON (NaN, infinity) is shown as text.
-
-    Args:
-        value: The sample.
-        silent: Whether its connection does not live, so that it may have changed since without anybody knowing.
-    """
-    document = {**value.document(), "stale": silent}
+def value_document(value: LastValue) -> Document:
+    """Return a newest sample; what is no number of JSON (NaN, infinity) is shown as text."""
+    document: Document = {**value.document()}
     if value.value is not None and not isfinite(value.value):
         document |= {"value": None, "text": str(value.value)}
     return document

@@ -273,7 +273,10 @@ class LastValueDocument(Open):
     quality_ko: str
     quality_en: str
     age_seconds: float
-    stale: bool = Field(description="Its connection does not live, so that it may have changed since.")
+    stale: bool = Field(
+        description="It may have changed since: its connection is not connected and it is older than 10 s, or it is older than"
+        " 60 s and ten of the point's own mean steps (never so for set points, states and recipes)."
+    )
     unit: str | None
 
 

@@ -78,7 +78,7 @@ class LastValue:
     age: float
     """Since `time` [s]; negative where the source's clock is ahead."""
     stale: bool
-    """Whether `age` is above what was allowed."""
+    """Whether it may have changed since without anybody knowing; see `SignalView.last`."""
     unit: str | None
 
     def document(self) -> dict[str, Json]:

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from madang.library._signals._index import Snapshot
 from madang.library._signals._points import Point
 from madang.library._signals._slices import THREADS, Samples, ToUnit, as_stored, read_samples
-from madang.library._signals._table import unit_of
-from madang.plant import Role
+from madang.library._signals._table import HELD, unit_of
 
 How = Literal["auto", "mean", "last", "held"]
 """``mean`` of the span's values; ``last`` value in the span; ``held``: the value that stood at the span's end, whenever it came.
 ``auto``: held for texts, states, set points, recipes and lots, mean for the rest."""
-_HELD = frozenset({Role.SET_POINT, Role.STATE, Role.TEXT, Role.RECIPE, Role.LOT, Role.IDENTIFIER, Role.CATEGORY, Role.LIMIT})
 _PERIODS = tuple(
     int(s * 1_000_000)
     for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
@@ -80,7 +78,7 @@ def how_of(point: Point, how: How) -> Literal["mean", "last", "held"]:
     """Return how a point is brought to the clock."""
     if how != "auto":
         return how
-    return "held" if point.data_type == "text" or point.role in _HELD else "mean"
+    return "held" if point.data_type == "text" or point.role in HELD else "mean"
 
 
 def resampled(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,17 +25,25 @@ from madang.library._signals._points import Point
 from madang.library._signals._slices import THREADS, Samples, ToUnit, as_stored, read_samples
 from madang.library._signals._times import instant, micros
 from madang.library._signals._trend import trend_of
-from madang.plant import Kind, affine, parse_unit
+from madang.plant import Kind, Role, affine, parse_unit
 
 if TYPE_CHECKING:
     from madang.library._signals._reads import SignalReads
 
 STALE_AFTER = 60.0
-"""Age from which a last value is shown as stale, unless the asker says another [s]."""
+"""Age up to which a last value of a connection that lives is never stale, unless the asker says another [s]."""
+SILENT_AFTER = 10.0
+"""Age from which the last value of a connection that does not live is stale [s]."""
+_STEPS_MISSED = 10.0
+"""A point that is told again and again is stale after so many of its own mean steps."""
+_STEPS_EVERY = 30_000_000
+"""How long the mean steps of a view's points are taken as known [us]."""
 
 
 _NO_WAY = (math.nan, math.nan)
 """Conversion between units of different quantities (mass to temperature): there is no value in the card's unit."""
+HELD = frozenset({Role.SET_POINT, Role.STATE, Role.TEXT, Role.RECIPE, Role.LOT, Role.IDENTIFIER, Role.CATEGORY, Role.LIMIT})
+"""Roles of points whose value stands until another one comes."""
 
 
 class SignalTable:
@@ -112,9 +121,20 @@ class SignalView:
         self.table = table
         self.decision = decision
         self._points = {p.name: p for p in points}
+        self._steps: tuple[int, dict[int, tuple[int, int, int]]] | None = None
 
-    def last(self, *, stale_after: float = STALE_AFTER) -> list[LastValue]:
-        """Return the newest sample of each point that has one; see `Library.last`."""
+    def last(self, *, stale_after: float = STALE_AFTER, silent: Collection[str] = ()) -> list[LastValue]:
+        """Return the newest sample of each point that has one; see `Library.last`.
+
+        A value that did not change is not told again by most sources, so age alone makes nothing stale. It is where its connection is
+        silent and it is older than ten seconds; or where it is older than `stale_after` and than ten of the point's own mean steps.
+        A point with one sample has no step, and a set point, state or recipe may stand for ever: they are stale only with their
+        connection.
+
+        Args:
+            stale_after: Age up to which no value of a living connection is stale [s].
+            silent: Names of connections that do not live.
+        """
         self._still()
         wanted = list(self._points.values())
         rows: dict[int, LastRow] = {}
@@ -125,7 +145,25 @@ class SignalView:
         if missing:
             rows |= {r.point: r for r in last_rows(self.table.snapshot(), missing)}
         now = self.table.reads.now()
-        return [_last_value(p, rows[p.id], now, stale_after) for p in wanted if p.id in rows]
+        found = [_last_value(p, rows[p.id], now) for p in wanted if p.id in rows]
+        return [v if not self._is_stale(v, stale_after, silent) else replace(v, stale=True) for v in found]
+
+    def _is_stale(self, value: LastValue, stale_after: float, silent: Collection[str]) -> bool:
+        point = self._points[value.point]
+        if value.age > SILENT_AFTER and point.connection in silent:
+            return True
+        if value.age <= stale_after or point.role in HELD or point.data_type == "text":
+            return False
+        step = self._step(point)
+        return step is not None and value.age > _STEPS_MISSED * step
+
+    def _step(self, point: Point) -> float | None:
+        """Return the mean time between two samples of a point [s]; None where it has fewer than two."""
+        now = self.table.reads.now()
+        if self._steps is None or not 0 <= now - self._steps[0] < _STEPS_EVERY:
+            self._steps = now, self.table.snapshot().points()
+        samples, first, last = self._steps[1].get(point.id, (0, 0, 0))
+        return None if samples < 2 else (last - first) / (samples - 1) / 1e6
 
     def range(self, point: str, start: datetime | None, end: datetime | None, *, limit: int | None = None) -> Samples:
         """Return the samples of ``start <= time < end``; see `Library.range`."""
@@ -219,7 +257,7 @@ def _conversion(written: str | None, target: str, kind: Kind) -> tuple[float, fl
         return _NO_WAY
 
 
-def _last_value(point: Point, row: LastRow, now: int, stale_after: float) -> LastValue:
+def _last_value(point: Point, row: LastRow, now: int) -> LastValue:
     by = unit_of(point)(row.unit if row.from_lake else point.unit_source)
     value = row.number if row.number is None or by is None else row.number * by[0] + by[1]
     age = (now - row.time) / 1e6
@@ -231,7 +269,7 @@ def _last_value(point: Point, row: LastRow, now: int, stale_after: float) -> Las
         received=None if row.received == UNKNOWN else instant(row.received),
         quality=row.quality,
         age=age,
-        stale=age > stale_after,
+        stale=False,
         unit=point.unit,
     )
 
