@@ -82,7 +82,8 @@ def test_the_table_names_no_route_that_is_not_there(plant: Plant) -> None:
 def test_only_what_logs_people_in_needs_no_log_in() -> None:
     open_ = {route for route, least in LEAST.items() if least == "anyone"}
     assert open_ == {
-        "GET /health", "GET /log-in", "POST /log-in", "GET /api/v1/me", "POST /api/v1/log-in", "GET /api/v1/openapi.json",
+        "GET /health", "GET /log-in", "POST /log-in", "GET /log-in/oidc", "GET /log-in/oidc/back", "GET /api/v1/me",
+        "POST /api/v1/log-in", "GET /api/v1/openapi.json",
     }  # fmt: skip
 
 

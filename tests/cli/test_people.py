@@ -61,3 +61,15 @@ def test_people_come_and_change_and_the_first_is_a_steward(run: Run, tmp_path: P
     assert PASSWORD not in heard
     assert PASSWORD.encode() not in kept
     assert token.encode() not in kept
+
+
+def test_the_secret_for_the_provider_is_kept_encrypted_and_never_said(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MADANG_SECRET_KEY", "11" * 32)
+    code, document = run("people", "oidc-secret", typed=f"{PASSWORD}\n")
+    assert (code, document["reference"]) == (0, "secret:oidc")
+    assert PASSWORD not in "".join(capfd.readouterr())
+    kept = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    assert PASSWORD.encode() not in kept
+    assert run("people", "oidc-secret", typed="")[1]["code"] == "bad_secret"

@@ -228,7 +228,7 @@ def make_accounts_router(accounts: Accounts) -> APIRouter:
     async def log_in(request: Request, body: LogIn) -> Response:
         token, person = await run_in_threadpool(accounts.log_in, body.login, body.password, _place(request))
         document = {"open": False, "login": person.login, "name": person.name, "role": person.role}
-        return _with_session(JSONResponse(document), request, token)
+        return with_session(JSONResponse(document), request, token)
 
     @router.post("/api/v1/log-out", tags=["people"], summary="Log out", response_model=Me)
     async def log_out(request: Request) -> Response:
@@ -255,7 +255,7 @@ def make_accounts_router(accounts: Accounts) -> APIRouter:
             if error.code == "too_many_tries":
                 raise
             return RedirectResponse(f"/log-in?wrong=1&next={quote(target, safe='')}", status_code=303)
-        return _with_session(RedirectResponse(target, status_code=303), request, token)
+        return with_session(RedirectResponse(target, status_code=303), request, token)
 
     @router.post("/log-out", include_in_schema=False)
     async def log_out_form(request: Request) -> Response:
@@ -292,7 +292,8 @@ async def _end(accounts: Accounts, request: Request) -> None:
         await run_in_threadpool(accounts.people.end_session, session)
 
 
-def _with_session(answer: Response, request: Request, token: str) -> Response:
+def with_session(answer: Response, request: Request, token: str) -> Response:
+    """Return an answer that gives a browser its session."""
     answer.set_cookie(
         COOKIE,
         token,

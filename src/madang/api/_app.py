@@ -23,6 +23,8 @@ from madang.api._documents import Health
 from madang.api._guard import App, BodyTooLargeError, Guard, Scope
 from madang.api._live import make_stream_router
 from madang.api._live_desk import LiveDesk
+from madang.api._oidc import provider_of
+from madang.api._oidc_routes import make_oidc_router
 from madang.api._push import make_push_router
 from madang.api._routes import make_router
 from madang.api._studies import Studies
@@ -79,7 +81,9 @@ def make_app(
 
     desk = Desk(workspace)
     studies = Studies(desk.path, now=now, command=worker)
-    accounts = Accounts(workspace.library.people, shared=shared)
+    provider = provider_of(workspace, now)
+    # Whoever names a provider wants people to log in, before the first account too.
+    accounts = Accounts(workspace.library.people, shared=shared or provider is not None)
     live = LiveDesk(workspace, own_runner=connect)
     console = Console(desk, studies, live, now=now)
 
@@ -105,6 +109,7 @@ def make_app(
     app.state.studies = studies
     app.state.live = live
     app.state.accounts = accounts
+    app.state.provider_host = "" if provider is None else provider.settings.host
 
     @app.get("/health", tags=["health"], summary="Whether the server answers", response_model=Health)
     def health() -> dict[str, Any]:
@@ -116,6 +121,7 @@ def make_app(
         make_push_router(live),
         make_stream_router(live),
         make_accounts_router(accounts),
+        make_oidc_router(accounts, provider),
     )
     for router in routers:
         app.include_router(router)

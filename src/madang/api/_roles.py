@@ -8,7 +8,9 @@ Least = Literal["anyone", "partner", "viewer", "operator", "engineer", "steward"
 """``anyone`` needs no log-in; ``partner`` needs one, whatever the role."""
 _LADDER: Final = ("viewer", "operator", "engineer", "steward")
 
-_ANYONE: Final = "GET /health, GET /log-in, POST /log-in, GET /api/v1/me, POST /api/v1/log-in, GET /api/v1/openapi.json"
+_ANYONE: Final = """
+GET /health, GET /log-in, POST /log-in, GET /log-in/oidc, GET /log-in/oidc/back, GET /api/v1/me, POST /api/v1/log-in, GET /api/v1/openapi.json
+"""
 _PARTNER: Final = "POST /log-out, POST /api/v1/log-out"
 _VIEWER: Final = """
 GET /, GET /studies, GET /studies/kept/{name}, GET /studies/kept/{name}/report.html, GET /studies/{study}, GET /studies/{study}/progress,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from madang.api._app import HOSTS, make_app, refuse_open_host
 from madang.api._studies import write_json
 from madang.errors import InputError
+from madang.workspace._oidc import read_oidc
 
 if TYPE_CHECKING:
     from madang.workspace import Workspace
@@ -52,7 +53,7 @@ def serve(
     import uvicorn
 
     family, address, shared = _where(host)
-    if shared and not workspace.library.people.has_accounts():
+    if shared and not workspace.library.people.has_accounts() and read_oidc(workspace.root) is None:
         raise refuse_open_host(host)
     listener = socket.socket(family, socket.SOCK_STREAM)
     if os.name == "posix":

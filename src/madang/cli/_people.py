@@ -80,6 +80,25 @@ def run_password(face: Face, login: str) -> None:
     face.document("person-password/1", {"login": login, "changed": True})
 
 
+def run_oidc_secret(face: Face) -> None:
+    """Keep the secret for the log-in provider."""
+    from madang.workspace._oidc import KEPT, keep_client_secret
+
+    with Workspace.open(face.workspace) as workspace:
+        if sys.stdin is not None and sys.stdin.isatty():
+            value = getpass.getpass(face.text("제공자가 준 비밀 값: ", "Secret from the provider: "))
+        else:
+            value = (sys.stdin.readline() if sys.stdin is not None else "").rstrip("\r\n")
+        keep_client_secret(workspace.secrets, value)
+    face.say(
+        face.text(
+            f'잠가 뒀어요. workspace.toml 의 [oidc] 에 client_secret = "{KEPT}" 라고 적으세요.',
+            f'Kept. Write client_secret = "{KEPT}" into [oidc] of workspace.toml.',
+        )
+    )
+    face.document("oidc-secret/1", {"kept": True, "reference": KEPT})
+
+
 def run_role(face: Face, login: str, role: RoleName) -> None:
     """Change a role; the last steward stays one."""
     with Workspace.open(face.workspace) as workspace:

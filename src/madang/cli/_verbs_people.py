@@ -74,6 +74,22 @@ def add(app: typer.Typer, face: Face) -> None:
         face.hand_out(json, quiet)
         run_password(face, login)
 
+    @people.command(
+        "oidc-secret",
+        help=t(
+            "로그인 제공자가 준 비밀 값을 잠가 둬요. 묻거나 표준 입력으로 받아요",
+            "Keep the secret for the log-in provider encrypted; it is asked for, or read from standard input",
+        ),
+    )
+    def oidc_secret(
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._people import run_oidc_secret
+
+        face.hand_out(json, quiet)
+        run_oidc_secret(face)
+
     @people.command(help=t("역할을 바꿔요", "Change a role"))
     def role(
         login: Annotated[str, typer.Argument(help=login_help)],

@@ -513,5 +513,9 @@ def _add_log_in(console: Console) -> None:
     @console.router.get("/log-in")
     def log_in(request: Request, next: Annotated[str, Query(max_length=4000)] = "/", wrong: str = "") -> Response:
         view = View(console, request, "")
-        context = {"next": local_address(next), "wrong": wrong == "1"}
+        context = {
+            "next": local_address(next),
+            "wrong": wrong == "1",
+            "provider": getattr(request.app.state, "provider_host", ""),
+        }
         return view.page("log_in.html", context, status=401 if wrong == "1" else 200, bare=True)

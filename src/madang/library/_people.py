@@ -28,6 +28,10 @@ ROLES: Final = get_args(RoleName)
 _OLD_ROLES: Final = {"owner": "steward", "reader": "viewer"}
 _SESSION: Final = "session"
 """Label of the tokens that are log-in sessions; no other token may have it."""
+_OUTSIDE: Final = b"$outside"
+"""Stands for the password of an account whose person is known to a provider; nothing fits it."""
+OUTSIDE: Final = "oidc:"
+"""How the logins of such accounts begin; no local one may."""
 _SHORTEST, _LONGEST = 10, 1000
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
 
@@ -128,10 +132,15 @@ class People:
         """Give an account another password; whoever is logged in with the old one is logged out.
 
         Raises:
-            InputError: There is no such account, or the password is too short or too long.
+            InputError: There is no such account, its password is a provider's, or it is too short or too long.
         """
+        from sqlalchemy import select
+
         _check_password(login, password)
         with self._state.begin() as db:
+            secret = db.execute(select(accounts.c.secret).where(accounts.c.login == login)).scalar()
+            if secret is not None and bytes(secret) == _OUTSIDE:
+                raise _outside(login)
             row = {"salt": b"", "secret": _hasher().hash(password).encode()}
             if not db.execute(accounts.update().where(accounts.c.login == login).values(**row)).rowcount:
                 raise _no_account(login)
@@ -142,6 +151,8 @@ class People:
         from sqlalchemy.exc import IntegrityError
 
         self._known(party)
+        if login.startswith(OUTSIDE):
+            raise _outside(login)
         _check_password(login, password)
         secret = _hasher().hash(password).encode()
         row = {"party": party, "login": login, "salt": b"", "secret": secret, "created": iso(self._clock())}
@@ -168,6 +179,8 @@ class People:
 
         with self._state.reading() as db:
             row = db.execute(select(accounts).where(accounts.c.login == login)).first()
+        if row is not None and bytes(row.secret) == _OUTSIDE:
+            row = None
         secret = bytes(row.secret) if row is not None else _nobody()
         if len(password) > _LONGEST or not _fits(password, bytes(row.salt) if row is not None else b"", secret) or row is None:
             raise _unknown()
@@ -186,6 +199,48 @@ class People:
         self.log_in(login, password)
         token = self._new_token(login, _SESSION, valid)
         return token, self.person(token, session=True)
+
+    def enter(self, login: str, name: str, role: RoleName, *, valid: timedelta) -> tuple[str, Person]:
+        """Let in a person whom a provider has vouched for; return the session's token and who it is.
+
+        The first time this makes the party and the account; each time it renews the name and the role.
+
+        Args:
+            login: What the account is called, beginning with `OUTSIDE`; also the party's id.
+            name: Name to show.
+            role: Role that the provider's groups give.
+            valid: How long the session lasts.
+
+        Raises:
+            RefusedError: The login is a local account's, which no provider opens.
+        """
+        from sqlalchemy import select
+
+        if role not in ROLES:
+            raise _no_role(role)
+        now = iso(self._clock())
+        with self._state.begin() as db:
+            row = db.execute(select(accounts.c.party, accounts.c.secret).where(accounts.c.login == login)).first()
+            if row is None:
+                if db.execute(select(parties.c.id).where(parties.c.id == login)).first() is None:
+                    db.execute(parties.insert().values(id=login, name=name, kind="person", created=now))
+                db.execute(accounts.insert().values(party=login, login=login, salt=b"", secret=_OUTSIDE, created=now))
+            elif bytes(row.secret) != _OUTSIDE or row.party != login:
+                raise _unknown()
+            db.execute(parties.update().where(parties.c.id == login).values(name=name))
+            db.execute(roles.delete().where(roles.c.party == login))
+            db.execute(roles.insert().values(party=login, role=role))
+        token = self._new_token(login, _SESSION, valid)
+        return token, self.person(token, session=True)
+
+    def turn_away(self, login: str) -> None:
+        """End the sessions of a person whom the provider gives no role any more; who has no account is no error."""
+        from sqlalchemy import select
+
+        with self._state.reading() as db:
+            known = db.execute(select(accounts.c.id).where(accounts.c.login == login)).first() is not None
+        if known:
+            self.revoke_tokens(login, _SESSION)
 
     def end_session(self, token: str) -> None:
         """Make a session worthless; one that is unknown changes nothing."""
@@ -374,6 +429,17 @@ def _unknown() -> RefusedError:
         en="The login or token does not fit.",
         next_ko="다시 확인하거나 소유자에게 물으세요.",
         next_en="Check it, or ask the owner.",
+    )
+
+
+def _outside(login: str) -> InputError:
+    return InputError(
+        "password_elsewhere",
+        ko=f"‘{login}’의 비밀번호는 로그인 제공자에게 있어요.",
+        en=f"The password of “{login}” is with the log-in provider.",
+        next_ko=f"제공자에서 바꾸세요. 여기서 만드는 계정의 이름은 {OUTSIDE} 로 시작할 수 없어요.",
+        next_en=f"Change it there. Accounts that are made here cannot have a name that begins with {OUTSIDE}.",
+        where={"login": login},
     )
 
 
