@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from madang.connect import BLOCK_SCHEMA, Block, Gap, Spool, SpoolLimits
 from madang.connect._limits import InflowRate
 from madang.connect._thin import EVERY, Thinner
+from madang.errors import InputError
 from madang.plant import OVERFLOW_BITS
 from tests.connect.spooling import START_US, block, everything, messages, open_spool, segments
 
@@ -94,6 +95,23 @@ def test_a_full_spool_that_drops_keeps_the_newest_and_notes_exactly_what_is_gone
     with open_spool(tmp_path / "line") as again:
         assert again.ledger.gaps() == [gap]
         assert [f.sequence for f in everything(again)] == kept
+
+
+@pytest.mark.parametrize("policy", ["block", "drop_oldest", "thin"])
+def test_what_could_never_find_room_is_refused_and_stops_nothing_behind_it(tmp_path: Path, policy: str) -> None:
+    limits = replace(LIMIT, policy=policy)  # type: ignore[arg-type]
+    with open_spool(tmp_path / "line", limits=limits) as spool:
+        fill(spool, 3)
+        with pytest.raises(InputError) as error:
+            spool.append_block(block([0.5] * 20_000))
+        assert error.value.code == "frame_too_large"
+        with pytest.raises(InputError):
+            spool.append_messages(messages(b"x" * 150_000))
+        fill(spool, 3, begin=3)
+        assert spool.ledger.gaps() == []
+        large = spool.append_messages(messages(b"x" * 99_000))  # the largest that is taken finds room
+        spool.release(spool.durable)
+        assert spool.wait(large, 10)
 
 
 def test_what_was_released_is_deleted_first_and_is_no_loss(tmp_path: Path) -> None:

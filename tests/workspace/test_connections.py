@@ -193,6 +193,15 @@ def test_a_password_whose_signs_end_the_host_is_refused_and_stays_in_no_file(tmp
     assert not [f for f in tmp_path.rglob("*") if f.is_file() and b"Sup3rS3cret" in f.read_bytes()]
 
 
+@pytest.mark.parametrize("max_bytes", [-1, 1, 15_999_999])
+def test_a_spool_that_could_hold_next_to_nothing_is_refused(tmp_path: Path, max_bytes: int) -> None:
+    connections = _connections(tmp_path / "ws")
+    with pytest.raises(InputError) as error:
+        connections.add("a", "mqtt", "mqtt://b", max_bytes=max_bytes)
+    assert error.value.code == "bad_option"
+    assert connections.add("a", "mqtt", "mqtt://b", max_bytes=16_000_000).max_bytes == 16_000_000
+
+
 def test_what_is_refused_names_no_secret(tmp_path: Path) -> None:
     connections = _connections(tmp_path / "ws")
     tries = [

@@ -175,9 +175,10 @@ def test_after_a_crash_the_lake_itself_says_what_is_committed(plant: Plant) -> N
     plant.runner.run(idle=0.5)
     file = plant.connections.spool("kiln") / "status.json"
     old = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps({**old, "committed": 7, "clean": False}), encoding="utf-8")
+    file.write_text(json.dumps({**old, "received": 8, "durable": 8, "committed": 7, "clean": False}), encoding="utf-8")
     plant.runner.start()
     assert plant.count("kiln", "committed") >= 20
+    assert plant.count("kiln", "received") >= plant.count("kiln", "durable") >= plant.count("kiln", "committed")
 
 
 def test_only_one_process_runs_the_connections_of_a_workspace(plant: Plant) -> None:

@@ -18,7 +18,7 @@ from madang.connect._limits import InflowRate, SpoolLimits
 from madang.connect._room import THIN_FROM, THIN_UNTIL, Room, is_no_space
 from madang.connect._store import SegmentStore, write_all
 from madang.connect._tagbook import TagBook
-from madang.errors import MadangError
+from madang.errors import InputError, MadangError
 
 Done = Callable[[], None]
 _FRAME_MESSAGES: Final = 16_384
@@ -109,6 +109,7 @@ class SpoolWriter:
 
     def put(self, kind: FrameKind, payload: Payload, samples: int, received: int, done: Done | None) -> int:
         """Queue a data frame; returns its sequence."""
+        self._check_size(payload.length)
         with self._lock:
             self._wait_for_room()
             self.last += 1
@@ -117,6 +118,7 @@ class SpoolWriter:
 
     def put_messages(self, messages: Sequence[Message], done: Done | None) -> int:
         """Queue raw messages, behind those that wait, in one frame with them where they fit; returns the frame's sequence."""
+        self._check_size(sum(len(message.payload) for message in messages))
         with self._lock:
             self._wait_for_room()
             item = self._queue[-1] if self._queue else None
@@ -158,6 +160,14 @@ class SpoolWriter:
         self._queued += item.size
         if self._idle:
             self._more.notify()
+
+    def _check_size(self, size: int) -> None:
+        """Refuse what would never find room: it, and all that comes behind it, would wait for ever.
+
+        Half of the limit, because what is written together is up to an eighth of it longer.
+        """
+        if size > self._limits.bytes // 2:
+            raise too_large_error(self._tag_file.parent, size, self._limits.bytes)
 
     def _wait_for_room(self) -> None:
         while self._queued > self._limits.queue_bytes and not self._closing:
@@ -314,4 +324,16 @@ def closed_error(folder: Path) -> MadangError:
         next_ko="연결을 다시 시작해 주세요.",
         next_en="Start the connection again.",
         where={"folder": folder.name},
+    )
+
+
+def too_large_error(folder: Path, size: int, limit: int) -> MadangError:
+    """Return the error of an append that a spool of this limit can never hold."""
+    return InputError(
+        "frame_too_large",
+        ko=f"한 번에 온 {size:,}바이트는 {limit:,}바이트까지 쓰는 임시 저장소에 들어갈 수 없어요.",
+        en=f"{size:,} bytes at once do not fit into a spool that may take {limit:,} bytes.",
+        next_ko="더 작게 나누어 보내거나, --max-bytes 를 더 크게 해서 연결을 다시 만들어 주세요.",
+        next_en="Send it in smaller parts, or make the connection again with a larger --max-bytes.",
+        where={"folder": folder.name, "bytes": size, "limit": limit},
     )

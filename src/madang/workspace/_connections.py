@@ -29,6 +29,8 @@ POLICIES: Final = ("block", "drop_oldest", "thin")
 FORMAT: Final = 1
 _NAME: Final = re.compile(r"[^\W_](?:[\w .-]{0,62}[^\W_])?")
 _RESERVED: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+LEAST_BYTES: Final = 16_000_000
+"""Smallest spool that a connection may have: one second of a fast source has to fit into it several times."""
 _SECRET_WORDS: Final = re.compile(
     r"(password|passwd|passphrase|pwd|secret|token|api_?key|access_?key|sslpassword)", re.IGNORECASE
 )
@@ -193,8 +195,8 @@ class Connections:
             raise _bad_value("overflow", overflow, POLICIES)
         if overflow != "block" and _takes_rows(description):
             raise _bad_value("overflow", overflow, ("block",))
-        if max_bytes < 0:
-            raise _bad_value("max_bytes", str(max_bytes), ("0", "1000000000"))
+        if max_bytes and max_bytes < LEAST_BYTES:
+            raise _bad_value("max_bytes", str(max_bytes), ("0", f"{LEAST_BYTES}", "..."))
         made = Connection(
             name,
             kind,

@@ -401,7 +401,8 @@ class Runner:
             from madang.workspace._gaps import committed_samples
 
             kept = committed_samples(self._library, connection)
-            totals.counts["committed"] = max(totals.counts["committed"], kept)
+            for name in ("received", "durable", "committed"):  # what is in the lake was received and durable
+                totals.counts[name] = max(totals.counts[name], kept)
         return totals
 
     def _write_states(self) -> None:
