@@ -11,10 +11,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +40,8 @@ _TRIES, _WINDOW = 8, 900.0
 _TRIES_PLACE: Final = 40
 """The same for one address."""
 _REMEMBERED: Final = 10_000
+AT_ONCE: Final = 2
+"""Passwords looked at at the same time."""
 
 
 class LogIn(BaseModel):
@@ -118,8 +122,8 @@ class Accounts:
         self.people = people
         self.shared = shared
         self.patience = Patience()
-        # Each look at a password takes 64 MiB: a crowd of them must not take all of the memory.
-        self._few = threading.BoundedSemaphore(2)
+        # Each look at a password takes 64 MiB: a crowd of them must not take all of the memory, nor the threads of everybody else.
+        self._few = threading.BoundedSemaphore(AT_ONCE)
 
     @property
     def open(self) -> bool:
@@ -134,14 +138,23 @@ class Accounts:
         """
         name = login.strip()
         self.patience.check(name, place)
-        try:
-            with self._few:
+        with self._few:
+            # Many tries at once pass the first look together; here each one sees those before it.
+            self.patience.check(name, place)
+            try:
                 found = self.people.begin_session(name, password, valid=VALID)
-        except RefusedError:
-            self.patience.wrong(name, place)
-            raise
+            except RefusedError:
+                self.patience.wrong(name, place)
+                raise
         self.patience.right(name)
         return found
+
+    def still(self, headers: dict[str, str], route: str) -> bool:
+        """Return whether whoever sent a request may still use its route: a session may have ended since."""
+        if self.open:
+            return True
+        person = self.who(headers)
+        return person is not None and may(person.role, route)
 
     def who(self, headers: dict[str, str]) -> Person | None:
         """Return who sends a request: by the token of a program, else by the session of a browser."""
@@ -180,12 +193,14 @@ class Gate:
         state = scope.setdefault("state", {})
         state["person"] = state["role"] = None
         if await run_in_threadpool(lambda: self._accounts.open):
+            state["let_in"] = True
             await self._app(scope, receive, send)
             return
         person = await run_in_threadpool(self._accounts.who, headers)
         if person is not None:
             state["person"], state["role"] = person.name or person.login, person.role
             state["login"] = person.login
+            state["let_in"], state["may"] = True, partial(may, person.role)
         answer = self._answer(scope, headers, person)
         await (answer or self._app)(scope, receive, send)
 
@@ -201,6 +216,9 @@ class Gate:
         if "text/html" in headers.get("accept", "") and not scope["path"].startswith("/api/"):
             back = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope.get("query_string") else "")
             target = back if scope["method"] == "GET" else "/"
+            if "hx-request" in headers:
+                # A part of a page would take the log-in page into its midst: the whole page goes there.
+                return _to_log_in(headers)
             return cast(App, RedirectResponse(f"/log-in?next={quote(target, safe='')}", status_code=303))
         return self._refuse(scope, _not_logged_in(), 401)
 
@@ -216,9 +234,20 @@ def route_of(scope: Scope, routes: Sequence[BaseRoute]) -> str:
     return f"{method} {scope['path']}"
 
 
+def _to_log_in(headers: dict[str, str]) -> App:
+    parts = urlsplit(headers.get("hx-current-url", ""))
+    back = parts.path + (f"?{parts.query}" if parts.query else "")
+    target = f"/log-in?next={quote(back, safe='')}" if back.startswith("/") and not back.startswith("//") else "/log-in"
+    return cast(App, Response(status_code=401, headers={"HX-Redirect": target}))
+
+
 def make_accounts_router(accounts: Accounts) -> APIRouter:
     """Return the routes for logging in and out, for programs (JSON) and for the log-in page (a form)."""
     router = APIRouter(responses=FAILURES)
+    own_threads = CapacityLimiter(AT_ONCE)
+
+    async def begin(login: str, password: str, place: str) -> tuple[str, Person]:
+        return await to_thread.run_sync(accounts.log_in, login, password, place, limiter=own_threads)
 
     @router.get("/api/v1/me", tags=["people"], summary="Who is logged in", response_model=Me)
     def me(request: Request) -> dict[str, Any]:
@@ -226,7 +255,7 @@ def make_accounts_router(accounts: Accounts) -> APIRouter:
 
     @router.post("/api/v1/log-in", tags=["people"], summary="Log in", response_model=Me)
     async def log_in(request: Request, body: LogIn) -> Response:
-        token, person = await run_in_threadpool(accounts.log_in, body.login, body.password, _place(request))
+        token, person = await begin(body.login, body.password, _place(request))
         document = {"open": False, "login": person.login, "name": person.name, "role": person.role}
         return with_session(JSONResponse(document), request, token)
 
@@ -250,7 +279,7 @@ def make_accounts_router(accounts: Accounts) -> APIRouter:
     ) -> Response:
         target = next if next.startswith("/") and not next.startswith(("//", "/\\")) else "/"
         try:
-            token, _ = await run_in_threadpool(accounts.log_in, login, password, _place(request))
+            token, _ = await begin(login, password, _place(request))
         except RefusedError as error:
             if error.code == "too_many_tries":
                 raise

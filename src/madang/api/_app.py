@@ -38,7 +38,7 @@ HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 UPLOAD_LIMIT: Final = 4 << 30
 """Bytes of one upload at most; larger files come in by the command line."""
 _STATUS: Final = {1: 500, 2: 422, 3: 422, 4: 403, 5: 409, 6: 503}
-_STATUS_OF_CODE: Final = {"too_large": 413, "too_many_tries": 429, "not_logged_in": 401, "not_known": 401}
+_STATUS_OF_CODE: Final = {"too_large": 413, "too_many_tries": 429, "too_slow": 408, "not_logged_in": 401, "not_known": 401}
 _NOT_THERE: Final = {
     "no_such_object",
     "no_study",

@@ -221,11 +221,19 @@ def _add_gaps(router: APIRouter, live: LiveDesk) -> None:
 
 
 def aware(moment: datetime | None) -> datetime | None:
-    """Return an instant that says its zone.
+    """Return an instant that says its zone, within the years of which there are data.
 
     Raises:
-        UsageError: It does not.
+        UsageError: It does not, or lies outside.
     """
+    if moment is not None and not 1900 <= moment.year <= 2200:
+        raise UsageError(
+            "out_of_range",
+            ko="시각은 1900년부터 2200년까지예요.",
+            en="An instant lies between the years 1900 and 2200.",
+            next_ko="from 과 to 를 확인하세요.",
+            next_en="Check from and to.",
+        )
     if moment is not None and moment.tzinfo is None:
         raise UsageError(
             "no_zone",

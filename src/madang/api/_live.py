@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -22,6 +23,8 @@ _STATES_EVERY: Final = 1.0
 _WHOLE_EVERY: Final = 10.0
 """Seconds after which all values are sent again, changed or not, so that ages are seen to grow."""
 _ALIVE_EVERY: Final = 15.0
+_ASKED_EVERY: Final = 5.0
+"""Seconds between two looks at whether the reader may still read."""
 MAX_STREAMS: Final = 64
 
 
@@ -40,9 +43,10 @@ def make_stream_router(live: LiveDesk) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}}},
     )
     async def stream(
-        dataset: Annotated[str | None, Query(max_length=500)] = None, point: PointNames = None
+        request: Request, dataset: Annotated[str | None, Query(max_length=500)] = None, point: PointNames = None
     ) -> StreamingResponse:
-        begun = await streams.begin(dataset, point)
+        accounts = request.app.state.accounts
+        begun = await streams.begin(dataset, point, partial(accounts.still, dict(request.headers), "GET /api/v1/live"))
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(begun, media_type="text/event-stream", headers=headers)
 
@@ -56,8 +60,15 @@ class Streams:
         self._live = live
         self._open = 0
 
-    async def begin(self, dataset: str | None, points: list[str] | None) -> AsyncIterator[str]:
+    async def begin(
+        self, dataset: str | None, points: list[str] | None, still: Callable[[], bool] = lambda: True
+    ) -> AsyncIterator[str]:
         """Open a stream; refusals and unknown names are answered before it begins.
+
+        Args:
+            dataset: Dataset whose values are told; None tells states alone.
+            points: Its points; all of them when None.
+            still: Says whether the reader may still read; asked now and then, so that a stream ends with its session.
 
         Raises:
             InputError: There is no such dataset or point.
@@ -76,16 +87,21 @@ class Streams:
         if dataset is not None:
             library = self._live.workspace.library
             view = await run_in_threadpool(library.view, dataset, points, reader=self._live.reader, purpose=PURPOSE)
-        return self._events(view, dataset or "")
+        return self._events(view, dataset or "", still)
 
-    async def _events(self, view: Any, dataset: str) -> AsyncIterator[str]:  # noqa: ANN401 (a SignalView, or None)
+    async def _events(self, view: Any, dataset: str, still: Callable[[], bool]) -> AsyncIterator[str]:  # noqa: ANN401 (a SignalView, or None)
         self._open += 1
         sent: dict[str, tuple[object, ...]] = {}
         states: list[Any] = []
         whole = spoken = looked = 0.0
+        asked = time.monotonic()
         try:
             while True:
                 now = time.monotonic()
+                if now - asked >= _ASKED_EVERY:
+                    asked = now
+                    if not await run_in_threadpool(still):
+                        return
                 if view is not None:
                     if now - whole >= _WHOLE_EVERY:
                         sent, whole = {}, now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -14,6 +15,8 @@ from madang.errors import RefusedError, UsageError
 
 PUSH_LIMIT: Final = 64 << 20
 """Bytes of one batch at most."""
+PATIENCE: Final = 60.0
+"""Seconds in which a batch has to arrive."""
 _FORMS: Final = {
     "application/json": "json",
     "application/x-ndjson": "ndjson",
@@ -89,11 +92,22 @@ async def _body(request: Request) -> bytes:
         raise _too_large()
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > PUSH_LIMIT:
-            raise _too_large()
-        parts.append(part)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                size += len(part)
+                if size > PUSH_LIMIT:
+                    raise _too_large()
+                parts.append(part)
+    except TimeoutError:
+        raise UsageError(
+            "too_slow",
+            ko=f"본문이 {PATIENCE:.0f}초 안에 다 오지 않았어요. 남긴 것은 없어요.",
+            en=f"The body did not arrive within {PATIENCE:.0f} s. Nothing was kept.",
+            next_ko="더 작은 묶음으로 나누어 다시 보내 주세요.",
+            next_en="Send it again as smaller batches.",
+            retry=True,
+        ) from None
     return b"".join(parts)
 
 

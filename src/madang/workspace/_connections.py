@@ -28,7 +28,7 @@ OverflowPolicy: TypeAlias = Literal["block", "drop_oldest", "thin"]
 POLICIES: Final = ("block", "drop_oldest", "thin")
 FORMAT: Final = 1
 _NAME: Final = re.compile(r"[^\W_](?:[\w .-]{0,62}[^\W_])?")
-_RESERVED: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_RESERVED: Final = re.compile(r"((con|prn|aux|nul|com\d|lpt\d)(\..*)?|new|rows)", re.IGNORECASE)
 LEAST_BYTES: Final = 16_000_000
 """Smallest spool that a connection may have: one second of a fast source has to fit into it several times."""
 _SECRET_WORDS: Final = re.compile(
