@@ -58,7 +58,7 @@ class Console:
         now: Clock, aware.
     """
 
-    def __init__(self, desk: Desk, studies: Studies, live: LiveDesk | None = None, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, desk: Desk, studies: Studies, live: LiveDesk, *, now: Callable[[], datetime]) -> None:
         self._desk = desk
         self._studies = studies
         self._live = live
@@ -70,8 +70,7 @@ class Console:
         self._add_library()
         self._add_mapping()
         self._add_quality()
-        if live is not None:
-            add_live_pages(self, live)
+        add_live_pages(self, live)
 
     def error_page(self, request: Request, error: MadangError, status: int) -> Response:
         """Answer a person with what happened and the next step."""
@@ -84,7 +83,12 @@ class Console:
             "next": error.next_ko if ko else error.next_en,
             "where": {k: v for k, v in error.where.items() if isinstance(v, str | int)},
         }
-        return view.page("error.html", {"error": shown}, status=status, waiting=False)
+        if "hx-request" in request.headers:
+            # A part of a page was asked for: the error stands in its place.
+            return HTMLResponse(render("_error.html", {**view.base(), "error": shown}), status_code=status)
+        # Who was not let in learns nothing of the workspace.
+        bare = not getattr(request.state, "let_in", False)
+        return view.page("error.html", {"error": shown}, status=status, waiting=False, bare=bare)
 
     def _waiting(self, datasets: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
         return sum(d["asks"] for d in datasets), sum(d["quarantined"] for d in datasets)
@@ -136,7 +140,7 @@ class Console:
             view = View(self, request, "home")
             datasets = self._desk.datasets()
             asks, quarantined = self._waiting(datasets)
-            lines = line_rows(view, self._live) if self._live is not None else []
+            lines = line_rows(view, self._live)
             library = _home_sentence(view, len(datasets), asks, quarantined) if datasets else view.t("home.empty_sentence")
             context = {
                 "datasets": datasets[:8],

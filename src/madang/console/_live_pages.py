@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from fastapi import Form, Query, Request
@@ -16,7 +16,7 @@ from madang.connect import GapCause
 from madang.console._format import unit_symbol
 from madang.console._pages import render
 from madang.console._view import View, local_address, paged, see, shell
-from madang.errors import InputError, MadangError
+from madang.errors import InputError, MadangError, UsageError
 
 if TYPE_CHECKING:
     from madang.api import LiveDesk
@@ -27,8 +27,8 @@ _LANES: Final = 8
 _FIRST: Final = 3
 """Lanes shown to a reader who has not chosen any."""
 _SPANS: Final = ((900, "15m"), (3600, "1h"), (28_800, "8h"), (86_400, "1d"), (604_800, "7d"))
-_HELD: Final = ("set_point", "state", "recipe", "limit", "category")
-"""Roles whose value holds until it is changed."""
+_HELD: Final = ("set_point", "state", "recipe", "limit", "category", "counter")
+"""Roles whose value holds until it is changed, as whole numbers and switches do."""
 _LASTINGS: Final = ((0, "0"), (60, "60"), (300, "300"), (1800, "1800"))
 _MARKS: Final = {
     "connected": "",
@@ -41,6 +41,8 @@ _MARKS: Final = {
     "failed": " bad",
 }
 _TABS: Final = ("state", "test", "tags", "gaps", "settings")
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Instants that a screen may show."""
 _STALE: Final = 30.0
 """Seconds without a good sample after which a running connection is remarked upon."""
 _PREVIEW: Final = 20
@@ -122,18 +124,21 @@ def _add_connections(console: Console, live: LiveDesk) -> None:
         view = View(console, request, "connections")
         return HTMLResponse(render("_connection_rows.html", {**view.base(), "connections": line_rows(view, live)}))
 
-    @router.get("/connections/new")
-    def new(request: Request, kind: Annotated[str, Query(max_length=40)] = "") -> Response:
-        view = View(console, request, "connections")
+    def wizard(view: View, kind: str, typed: Mapping[str, Any], problem: MadangError | None = None) -> Response:
         kinds = [_kind_view(view, item) for item in live.kinds()["kinds"]]
         chosen = next((item for item in kinds if item["kind"] == kind), None)
         context = {
             "kinds": kinds,
             "kind": chosen,
-            "typed": {"name": "", "url": "", "options": {}},
+            "typed": typed,
+            "problem": _said(view, problem) if problem is not None else None,
             "snippets": view.snippets("connect kinds", "ws.connections.kinds()"),
         }
-        return view.page("connection_new.html", context)
+        return view.page("connection_new.html", context, status=200 if problem is None else 422)
+
+    @router.get("/connections/new")
+    def new(request: Request, kind: Annotated[str, Query(max_length=40)] = "") -> Response:
+        return wizard(View(console, request, "connections"), kind, {"name": "", "url": "", "options": {}})
 
     @router.post("/connections")
     async def make(request: Request) -> Response:
@@ -142,7 +147,11 @@ def _add_connections(console: Console, live: LiveDesk) -> None:
         secrets = {key[7:]: value for key, value in form.items() if key.startswith("secret.") and value}
         name = form.get("name", "")
         body = {"name": name, "kind": form.get("kind", ""), "url": form.get("url", ""), "options": options, "secrets": secrets}
-        made = await run_in_threadpool(live.add, body)
+        try:
+            made = await run_in_threadpool(live.add, body)
+        except (InputError, UsageError) as refused:
+            # What was typed stays, but for secrets: those never come back from the server.
+            return await run_in_threadpool(wizard, View(console, request, "connections"), form.get("kind", ""), body, refused)
         return see(f"/connections/{quote(made['name'], safe='')}?tab=test&try=1", flash="added::")
 
     @router.post("/connections/describe")
@@ -159,8 +168,14 @@ def _add_connections(console: Console, live: LiveDesk) -> None:
             samples = [_sample_view(view, item) for item in described["samples"][:_PREVIEW]]
             error = view.pick(described, "problem")
         except MadangError as refused:
-            error = f"{refused.ko} {refused.next_ko}" if view.lang == "ko" else f"{refused.en} {refused.next_en}"
+            error = " ".join(_said(view, refused).values())
         return HTMLResponse(render("_described.html", {**view.base(), "samples": samples, "error": error}))
+
+
+def _said(view: View, error: MadangError) -> dict[str, str]:
+    """Return what an error says to this reader."""
+    ko = view.lang == "ko"
+    return {"message": error.ko if ko else error.en, "next": error.next_ko if ko else error.next_en}
 
 
 def _kind_view(view: View, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +205,10 @@ def _add_one_connection(console: Console, live: LiveDesk) -> None:
         tab = tab if tab in _TABS else "state"
         c = connection_view(view, live.connection(name))
         error = c.get("error")
-        if c["state"] in ("connected", "degraded") and c["stale"]:
+        new = c["state"] == "paused" and not c["received"] and not c["last_good"]
+        if new:
+            sentence = view.t("connections.sentence_new", name=name)
+        elif c["state"] in ("connected", "degraded") and c["stale"]:
             sentence = view.t("connections.sentence_stale", name=name, age=c["age"])
         elif c["state"] == "connected" and c["last_good"]:
             sentence = view.t("connections.sentence_collecting", name=name, age=view.t("connections.age_newest", age=c["age"]))
@@ -201,11 +219,13 @@ def _add_one_connection(console: Console, live: LiveDesk) -> None:
             "tab": tab,
             "tabs": _TABS,
             "sentence": sentence,
-            "more": c["said"],
+            "more": view.t("connections.more_new") if new else c["said"],
             "error": {"message": view.pick(error, "message"), "next": view.pick(error, "next")} if error else None,
             "auto_test": request.query_params.get("try") == "1",
             "path_base": base_of(name),
             "gaps": [_gap_view(g, c) for g in c.get("gaps", [])],
+            "back": f"{base_of(name)}?tab=gaps",
+            "policy": _policy(c.get("policy")),
             "snippets": view.snippets(f"connect test {shell(name)}", f"ws.connections.status({name!r})"),
         }
         return view.page("connection.html", context)
@@ -244,11 +264,7 @@ def _add_one_connection(console: Console, live: LiveDesk) -> None:
         try:
             context["tags"] = _browsed(view, live, name)
         except MadangError as error:
-            ko = view.lang == "ko"
-            context["error"] = {
-                "message": error.ko if ko else error.en,
-                "next": error.next_ko if ko else error.next_en,
-            }
+            context["error"] = _said(view, error)
         return HTMLResponse(render("_browse.html", context))
 
     @router.post("/connections/{name}/tags")
@@ -272,6 +288,11 @@ def _add_one_connection(console: Console, live: LiveDesk) -> None:
     def remove(name: str) -> Response:
         live.remove(name)
         return see("/connections")
+
+
+def _policy(policy: object) -> str:
+    """Return the word for what happens when a spool is full."""
+    return str(policy.get("overflow", "block")) if isinstance(policy, Mapping) else str(policy or "block")
 
 
 def _browsed(view: View, live: LiveDesk, name: str) -> list[dict[str, Any]]:
@@ -307,7 +328,7 @@ def _add_trends(console: Console, live: LiveDesk) -> None:
         request: Request,
         dataset: Annotated[str, Query(max_length=500)] = "",
         point: Annotated[list[str] | None, Query(max_length=200)] = None,
-        span: Annotated[int, Query(ge=10, le=400_000_000)] = 3600,
+        span: Annotated[int | None, Query(ge=2, le=400_000_000)] = None,
     ) -> Response:
         view = View(console, request, "trends")
         signals = {item["dataset"]: item for item in live.signals()["signals"]}
@@ -318,6 +339,8 @@ def _add_trends(console: Console, live: LiveDesk) -> None:
         chosen = [by_name[name] for name in dict.fromkeys(asked) if name in by_name][:_LANES]
         first, last = request.query_params.get("from"), request.query_params.get("to")
         following = request.query_params.get("live") == "1" or (not first and not last and point is None)
+        if span is None:
+            span = _first_span(view, signals.get(dataset), console._now()) if following else 3600
         window = _window(view, first, last, span, signals.get(dataset), following, console._now())
         text = {"points": [p["point"] for p in chosen], "dataset": dataset}
         context = {
@@ -338,7 +361,6 @@ def _add_trends(console: Console, live: LiveDesk) -> None:
             "sentence": _trend_sentence(view, dataset, signals, points, chosen, console._now()),
             "more": view.t("trends.more") if chosen else "",
             "trend_words": _trend_words(view),
-            "gaps": live.gaps(start=window[0], end=window[1])["gaps"][:20] if chosen else [],
             "conditions": live.conditions(dataset)["conditions"] if dataset else [],
             "snippets": _trend_snippets(view, text, window) if chosen else None,
         }
@@ -348,7 +370,7 @@ def _add_trends(console: Console, live: LiveDesk) -> None:
     def keep(
         dataset: Annotated[str, Form(max_length=500)],
         point: Annotated[str, Form(max_length=1000)],
-        op: Annotated[str, Form(pattern="^[<>]$")],
+        op: Annotated[Literal["<", ">"], Form()],
         value: Annotated[str, Form(max_length=40)],
         name: Annotated[str, Form(max_length=80)],
         lasting: Annotated[int, Form(ge=0, le=604_800)] = 0,
@@ -380,7 +402,7 @@ def _point_view(view: View, point: Mapping[str, Any]) -> dict[str, Any]:
         "limits": point.get("limits") or [],
         "numeric": point.get("data_type") in ("number", "integer"),
         "drawn": point.get("data_type") != "text",
-        "steps": point.get("data_type") == "boolean" or point.get("role") in _HELD,
+        "steps": point.get("data_type") in ("boolean", "integer") or point.get("role") in _HELD,
     }
 
 
@@ -396,8 +418,15 @@ def _window(
     """Return the span to show: what was asked for, else the newest stretch of the data."""
     newest = view.f.local((signals or {}).get("time_last"))
     end = _moment(view, last) or (now if following or newest is None else newest.astimezone(UTC))
-    start = _moment(view, first) or end - timedelta(seconds=span)
-    return (start, end) if start < end else (end - timedelta(seconds=span), end)
+    before = max(_EARLIEST - timedelta(days=1), end - timedelta(seconds=span))
+    start = _moment(view, first) or before
+    return (start, end) if start < end else (before, end)
+
+
+def _first_span(view: View, signals: Mapping[str, Any] | None, now: datetime) -> int:
+    """Return how much a reader sees first: an hour, or less where there is not so much yet."""
+    since = view.f.local((signals or {}).get("time_first"))
+    return _SPANS[0][0] if since is not None and (now - since).total_seconds() < _SPANS[0][0] else _SPANS[1][0]
 
 
 def _moment(view: View, typed: str | None) -> datetime | None:
@@ -407,7 +436,11 @@ def _moment(view: View, typed: str | None) -> datetime | None:
         moment = datetime.fromisoformat(typed)
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(view.f.zone))).astimezone(UTC)
+    try:
+        found = (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(view.f.zone))).astimezone(UTC)
+    except OverflowError:
+        return None
+    return min(max(found, _EARLIEST), _LATEST)
 
 
 def _typed(view: View, moment: datetime) -> str:
@@ -432,6 +465,7 @@ def _trend_sentence(
 
 def _trend_words(view: View) -> dict[str, str]:
     live = {key: view.t(f"live.{key}") for key in ("failed", "empty", "unknown", "none")}
+    live |= {"cut": view.t("live.cut", time="{time}"), "still": view.t("gaps.still")}
     shaped = {key: view.t(f"live.{key}", n="{n}") for key in ("seconds", "minutes", "hours")}
     quality = {key: view.t(f"quality.{key}") for key in ("good", "uncertain", "bad", "gap")}
     return {
@@ -475,7 +509,7 @@ def _add_gaps(console: Console, live: LiveDesk) -> None:
             sentence = view.t("gaps.sentence_some", n=found["total"], unfilled=unfilled)
         else:
             sentence = view.t("gaps.sentence_well")
-        query = urlencode({"connection": connection}) if connection else ""
+        call = f"ws.connections.gaps({connection!r})" if connection else "ws.connections.gaps()"
         context = {
             "gaps": [_gap_view(g, by_name.get(g["connection"], {})) for g in rows],
             "page": pager,
@@ -484,17 +518,18 @@ def _add_gaps(console: Console, live: LiveDesk) -> None:
             "more": view.t("gaps.more"),
             "names": list(by_name),
             "connection": connection,
+            "back": view.base()["here_url"],
             "causes": get_args(GapCause),
             "cause": cause,
             "only_open": only_open,
-            "snippets": view.snippets(f"connect gaps {shell(connection)}".strip(), f"ws.connections.gaps({query!r})"),
+            "snippets": view.snippets(f"connect gaps {shell(connection)}".strip(), call),
         }
         return view.page("gaps.html", context)
 
     @router.post("/gaps/{gap}/backfill")
-    def backfill(gap: str) -> Response:
+    def backfill(gap: str, back: Annotated[str, Form(max_length=4000)] = "/gaps") -> Response:
         live.backfill(gap)
-        return see("/gaps", flash="asked::")
+        return see(local_address(back), flash="asked::")
 
 
 def _gap_view(gap: Mapping[str, Any], connection: Mapping[str, Any]) -> dict[str, Any]:

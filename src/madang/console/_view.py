@@ -68,6 +68,7 @@ class View:
             "with_query": self._with_query,
             "path": self.request.url.path,
             "here_url": self._with_query(),
+            "may": getattr(self.request.state, "may", None) or _anything,
             "now": self.console._now(),
         }
 
@@ -115,14 +116,10 @@ class View:
         return response
 
     def _with_query(self, **changes: object) -> str:
-        query = dict(self.request.query_params)
-        # A choice once made is remembered; addresses stay short.
-        for name in ("lang", "theme", "row", "state"):
-            query.pop(name, None)
-        query.update({k: str(v) for k, v in changes.items() if v is not None})
-        for key, value in changes.items():
-            if value is None:
-                query.pop(key, None)
+        # A choice once made is remembered; addresses stay short. A name may stand there again and again.
+        left = {"lang", "theme", "row", "state"} | changes.keys()
+        query = [(name, value) for name, value in self.request.query_params.multi_items() if name not in left]
+        query += [(name, str(value)) for name, value in changes.items() if value is not None]
         return f"{self.request.url.path}?{urlencode(query)}" if query else self.request.url.path
 
     def _flash(self) -> str | None:
@@ -131,6 +128,10 @@ class View:
         keys = {"undone": "finding.undone", "redone": "finding.redone", "replayed": "quality.replayed", "said": "card.said"}
         keys |= {"asked": "gaps.asked", "kept": "trends.kept", "added": "connections.added"}
         return self.t(keys[kind], dataset=unquote(dataset), version=version.rpartition("@")[2]) if kind in keys else None
+
+
+def _anything(_route: str) -> bool:
+    return True
 
 
 def see(url: str, flash: str | None = None) -> Response:

@@ -170,3 +170,11 @@ document.querySelectorAll("form[data-drop]").forEach((form) => {
     shown.classList.add("bad-text");
   };
 });
+
+// A part that tells itself anew (every few seconds) and gets no answer may not look fresh.
+const offline = (on, part) => {
+  document.getElementById("offline").hidden = !on;
+  part?.classList.toggle("old", on);
+};
+document.addEventListener("htmx:error", (event) => offline(true, event.target.closest?.("[hx-get]")));
+document.addEventListener("htmx:after:request", (event) => offline(false, event.target.closest?.("[hx-get]")));
