@@ -35,7 +35,7 @@ def make_plant(root: Path, assets: int, hours: float = HOURS, times: int = 1) ->
     from madang.library._state import State
 
     root.mkdir(parents=True)
-    lake, state = Lake(root / "lake"), State(root / "state.sqlite")
+    lake, state = Lake(root / "lake"), State(root)
     with state.begin() as db:
         dataset = make_live_dataset(db, lake, DATASET, "signals", NOW)
         tags = [Tag(f"A{a:03d}.T{t:03d}", unit="℃") for a in range(assets) for t in range(TAGS)]
@@ -74,7 +74,7 @@ def make_year(root: Path, days: int, points: int = 3) -> int:
     from madang.library._state import State
 
     root.mkdir(parents=True)
-    lake, state = Lake(root / "lake"), State(root / "state.sqlite")
+    lake, state = Lake(root / "lake"), State(root)
     with state.begin() as db:
         dataset = make_live_dataset(db, lake, DATASET, "signals", NOW)
         add_points(db, dataset.id, "plc", [Tag(f"Y{k}", unit="℃") for k in range(points)], NOW)

@@ -216,6 +216,10 @@ class PretendLibrary:
     kept: dict[str, Document] = field(default_factory=dict)
     people: PretendPeople = field(default_factory=PretendPeople)
 
+    def stamp(self) -> object:
+        """Something new each time: nothing that was read is kept."""
+        return object()
+
     def _names(self) -> list[str]:
         return [] if self.empty else ["소성로", "품질 결과"]
 

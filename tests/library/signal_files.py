@@ -43,7 +43,7 @@ class SignalsOnDisk:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root
         self.lake = Lake(root / "lake")
-        self.state = State(root / "state.sqlite")
+        self.state = State(root)
         with self.state.begin() as db:
             self.dataset = make_live_dataset(db, self.lake, dataset, "signals", NOW)
             self.points: Mapping[str, int] = add_points(db, self.dataset.id, connection, tags, NOW)

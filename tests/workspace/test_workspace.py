@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from madang.errors import InputError
+from madang.library._state import State
 from madang.workspace import Settings, Workspace
 
 METER = "time,temperature [Cel]\n" + "".join(f"2026-01-01 {h:02d}:00:00,{20 + h * 0.5}\n" for h in range(24))
@@ -64,13 +65,16 @@ def test_a_workspace_of_a_newer_format_is_refused_and_left_as_it_is(tmp_path: Pa
 
 def test_a_catalogue_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
     Workspace.open(tmp_path / "ws").close()
-    with sqlite3.connect(tmp_path / "ws" / "state.sqlite") as db:
-        db.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    state = State(tmp_path / "ws")
+    with state.begin() as db:
+        db.execute(sa.text("UPDATE meta SET value = '99' WHERE key = 'schema_version'"))
+    state.close()
     with pytest.raises(InputError) as refused:
         Workspace.open(tmp_path / "ws")
     assert refused.value.code == "newer_workspace"
 
 
+@pytest.mark.usefixtures("sqlite_state")
 def test_a_catalogue_that_is_no_database_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "ws").mkdir()
     (tmp_path / "ws" / "state.sqlite").write_bytes(b"not a database at all, but long enough to look at" * 20)

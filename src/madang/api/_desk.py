@@ -42,7 +42,7 @@ class Desk:
         self._arrays: OrderedDict[tuple[str, str], tuple[Any, Any, Any, bool]] = OrderedDict()
         self._arrays_lock = threading.Lock()
         self._kept: dict[tuple[str, str], Any] = {}
-        self._kept_at: tuple[int, ...] | None = None
+        self._kept_at: object = None
         self._kept_lock = threading.Lock()
 
     @property
@@ -57,9 +57,7 @@ class Desk:
 
     def _remembered(self, what: str, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 (whatever is made)
         """What was made once since the catalogue last changed, by this process or another; callers do not change it."""
-        at = self._state_stamp()
-        if at is None:
-            return make()
+        at = self._library.stamp()
         with self._kept_lock:
             if self._kept_at != at or len(self._kept) >= _REMEMBERED:
                 self._kept, self._kept_at = {}, at
@@ -70,18 +68,6 @@ class Desk:
             if self._kept_at == at:
                 self._kept[what, name] = made
         return made
-
-    def _state_stamp(self) -> tuple[int, ...] | None:
-        """Size and time of the catalogue and of its log: every commit changes them. None when there is no catalogue file."""
-        stamp: list[int] = []
-        for name in ("state.sqlite", "state.sqlite-wal"):
-            try:
-                found = (self.path / name).stat()
-            except OSError:
-                stamp += [0, 0]
-            else:
-                stamp += [found.st_size, found.st_mtime_ns]
-        return tuple(stamp) if stamp[0] else None
 
     def datasets(self, query: str = "") -> list[Document]:
         """List datasets (those that fit a query, best first), newest version of each."""

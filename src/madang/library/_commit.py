@@ -385,6 +385,7 @@ def recover(lake: Lake, state: State) -> list[str]:
     from sqlalchemy import select
 
     righted = []
+    state.settle()
     with state.reading() as db:
         begun = db.execute(select(pending)).all()
     for row in begun:

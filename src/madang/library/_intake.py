@@ -669,7 +669,8 @@ def inputs_of(paths: Sequence[Path]) -> Inputs:
 
 def _workspaces(folder: Path) -> list[Path]:
     """Workspaces of Madang in a folder: their catalogue and their copies are no exports of a plant."""
-    return sorted(p.parent for p in folder.rglob("state.sqlite") if (p.parent / "lake").is_dir())
+    with_file = {p.parent for p in folder.rglob("state.sqlite") if (p.parent / "lake").is_dir()}
+    return sorted(with_file | {p.parent.parent for p in folder.rglob("lake/.catalogue")})
 
 
 def _hidden(path: Path) -> bool:

@@ -72,6 +72,7 @@ class Library:
         propose: Proposer | None = None,
         shift_start: int = 6,
         faults: Faults | None = None,
+        state: str | None = None,
     ) -> None:
         from madang.library._commit import Committer, Faults, recover
         from madang.library._lake import Lake
@@ -85,9 +86,9 @@ class Library:
         self._clock = clock
         self._files: TableFiles = files or ConnectedFiles()
         self._propose: Proposer = propose or standard_proposer
-        self._lock = WriterLock(root / ".writer.lock")
         self._lake = Lake(root / "lake")
-        self._state = State(root / "state.sqlite")
+        self._state = State(root, state)
+        self._lock = WriterLock(root / ".writer.lock", beyond=self._state.beyond)
         self._faults = faults or Faults()
         self._committer = Committer(self._lake, self._state, self._faults)
         self._door = Door(self._lake, self._state, decide or OwnerMay(), self._now)
@@ -111,6 +112,7 @@ class Library:
         propose: Proposer | None = None,
         shift_start: int = 6,
         faults: Faults | None = None,
+        state: str | None = None,
     ) -> Library:
         """Open the library below a workspace folder, made when missing; what an interrupted change left is put right.
 
@@ -123,9 +125,13 @@ class Library:
             propose: Standardiser that proposes columns' cards; the library's own when None.
             shift_start: Local hour at which the first of three shifts begins.
             faults: For tests of interrupted changes.
+            state: Address of the database that holds the catalogue, with its password, such as
+                ``postgresql+psycopg://user:password@host/database?options=-csearch_path=schema``; ``state.sqlite`` in the folder when None.
 
         Raises:
-            InputError: The folder is a file, or was written by a newer Madang.
+            InputError: The folder is a file, or was written by a newer Madang; or the catalogue cannot be read or reached, or is
+                another workspace's.
+            MissingError: The driver of the database is not installed.
         """
         if root.exists() and not root.is_dir():
             raise InputError(
@@ -146,6 +152,7 @@ class Library:
             propose=propose,
             shift_start=shift_start,
             faults=faults,
+            state=state,
         )
 
     def __enter__(self) -> Library:
@@ -159,6 +166,10 @@ class Library:
         if self._signal_reads is not None:
             self._signal_reads.close()
         self._state.close()
+
+    def stamp(self) -> object:
+        """Return what differs after every change of the catalogue by anybody: as long as it is equal, what was read still holds."""
+        return self._state.stamp()
 
     def _now(self) -> datetime:
         now = self._clock()

@@ -8,8 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from madang.errors import InputError
+
+if TYPE_CHECKING:
+    from madang.library._state_base import Beyond
 
 
 class WriterLock:
@@ -18,11 +22,13 @@ class WriterLock:
     Args:
         path: The lock file; it stays, only the lock on it comes and goes.
         patience: How long to wait for another writer [s].
+        beyond: Keeps writers on other machines out, taken after the file's lock; None where the file does it alone.
     """
 
-    def __init__(self, path: Path, patience: float = 300.0) -> None:
+    def __init__(self, path: Path, patience: float = 300.0, beyond: Beyond | None = None) -> None:
         self.path = path
         self.patience = patience
+        self._beyond = beyond
         self._depth = 0
         self._threads = threading.RLock()
 
@@ -54,16 +60,34 @@ class WriterLock:
                     where={"file": str(self.path), "waited_seconds": self.patience},
                     retry=True,
                 )
-            if taken:
-                self._depth = 1
+            if not taken:
+                yield False
+                return
             try:
-                yield taken
+                with self._held_beyond(wait) as alone:
+                    self._depth = int(alone)
+                    try:
+                        yield alone
+                    finally:
+                        self._depth = 0
             finally:
-                if taken:
-                    self._depth = 0
-                    _unlock(handle)
+                _unlock(handle)
         finally:
             os.close(handle)
+
+    @contextmanager
+    def _held_beyond(self, wait: bool) -> Iterator[bool]:
+        if self._beyond is None:
+            yield True
+            return
+        taken = self._beyond.take(self.patience if wait else 0.0)
+        if not taken and wait:
+            raise self._beyond.busy(self.patience)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._beyond.release()
 
     def _take(self, handle: int, patience: float) -> bool:
         until = time.monotonic() + patience

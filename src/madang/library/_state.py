@@ -1,4 +1,4 @@
-"""The catalogue: what the library knows beside the files. One SQLite database; the last step of every change.
+"""The catalogue: what the library knows beside the files, in SQLite or PostgreSQL; the last step of every change.
 
 A change is real when its transaction here is committed. Files and Delta commits made before it are found and withdrawn when the
 library is opened again (`pending` names what was begun).
@@ -17,9 +17,9 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
-    Engine,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -27,13 +27,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
+    func,
     insert,
     select,
 )
 
 from madang.errors import InputError, Json
+from madang.library._state_base import Base, Beyond, SqliteBase
 
 SCHEMA_VERSION = 1
 
@@ -129,7 +129,7 @@ mappings = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("dataset", Integer, ForeignKey("datasets.id")),
-    Column("source_name", String, nullable=False, index=True),
+    Column("source_name", String, nullable=False),
     Column("unit_source", String),
     Column("answer", String, nullable=False),
     Column("role", String),
@@ -139,6 +139,7 @@ mappings = Table(
     Column("party", String, nullable=False),
     Column("time", String, nullable=False),
     Column("withdrawn", Boolean, nullable=False, default=False),
+    Index("ix_mappings_source_name", "source_name", postgresql_using="hash"),
 )
 """Decisions of people about what a column means, used again for later files with the same column name."""
 
@@ -244,9 +245,14 @@ points = Table(
     Column("facts", Text, nullable=False),
     Column("card", Text),
     Column("created", String, nullable=False),
-    UniqueConstraint("dataset", "connection", "tag"),
-    UniqueConstraint("dataset", "name"),
+    UniqueConstraint("dataset", "connection", "tag").ddl_if(dialect="sqlite"),
+    UniqueConstraint("dataset", "name").ddl_if(dialect="sqlite"),
 )
+# An index of PostgreSQL holds no value beyond 2,704 bytes, and the topic of a broker may have 65,535.
+Index("ix_points_tag", points.c.dataset, func.md5(points.c.connection), func.md5(points.c.tag), unique=True).ddl_if(
+    dialect="postgresql"
+)
+Index("ix_points_name", points.c.dataset, func.md5(points.c.name), unique=True).ddl_if(dialect="postgresql")
 """Points of signals datasets, counted from 1 in each; `card` is the column card that was proposed or decided."""
 
 point_versions = Table(
@@ -266,57 +272,95 @@ point_versions = Table(
 """How counts of a point become values, from a time on [us since 1970; null: always]. Rows are added and never changed."""
 
 
-class State:
-    """The open catalogue of one workspace."""
+for _column in (c for table in metadata.tables.values() for c in table.c):
+    # PostgreSQL compares by the rules of a language, and its INTEGER ends at 2**31; SQLite compares bytes and counts to 2**63.
+    if isinstance(_column.type, String):
+        _column.type = _column.type.with_variant(Text(collation="C"), "postgresql")
+    elif type(_column.type) is Integer and not (_column.primary_key or _column.foreign_keys):
+        _column.type = _column.type.with_variant(BigInteger(), "postgresql")
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.engine: Engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(self.engine, "connect", _settings)
-        event.listen(self.engine, "begin", _begin)
-        self._writing = self.engine.execution_options(writes=True)
+
+class State:
+    """The open catalogue of one workspace.
+
+    Args:
+        root: Folder of the workspace.
+        place: ``postgresql+psycopg://user:password@host/database``, maybe with ``?options=-csearch_path=schema``; the file
+            ``state.sqlite`` in the workspace when None.
+
+    Raises:
+        InputError: It cannot be read or reached, describes another lake, or was written by a newer Madang.
+        MissingError: The driver of the database is not installed.
+    """
+
+    def __init__(self, root: Path, place: str | None = None) -> None:
+        self._base = _base_of(root, place)
         try:
             self._prepare()
         except BaseException:
-            self.engine.dispose()
+            self._base.close()
             raise
 
     def _prepare(self) -> None:
         from sqlalchemy.exc import DatabaseError
 
+        shown = self._base.shown
         try:
-            with self._writing.begin() as db:
-                metadata.create_all(db, checkfirst=True)
+            with self._base.translated(), self._base.writing.begin() as db:
+                self._base.prepare(db, metadata)
                 found = db.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
                 if found is None:
                     db.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
+                self._base.belongs(db)
         except DatabaseError as error:
             raise InputError(
                 "catalogue_unreadable",
-                ko=f"작업 공간의 목록 파일 {self.path.name}을(를) 읽을 수 없어요.",
-                en=f"The catalogue {self.path.name} of the workspace cannot be read.",
-                next_ko="백업에서 이 파일을 되돌리거나 다른 작업 공간을 고르세요.",
-                next_en="Restore this file from a backup, or choose another workspace.",
-                where={"file": str(self.path)},
+                ko=f"작업 공간의 목록 {shown} 을(를) 읽을 수 없어요.",
+                en=f"The catalogue {shown} of the workspace cannot be read.",
+                next_ko="백업에서 되돌리거나 다른 작업 공간을 고르세요.",
+                next_en="Restore it from a backup, or choose another workspace.",
+                where={"file": shown},
             ) from error
         if found is not None and int(found) > SCHEMA_VERSION:
-            raise newer_version(str(self.path), int(found), SCHEMA_VERSION)
+            raise newer_version(shown, int(found), SCHEMA_VERSION)
+
+    @property
+    def beyond(self) -> Beyond | None:
+        """What makes this machine the only one that writes; None where the file lock of the workspace does it alone."""
+        return self._base.beyond
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction that writes: all or nothing, and alone from its first statement on."""
-        with self._writing.begin() as db:
+        with self._base.translated(), self._base.writing.begin() as db:
+            self._base.alone(db)
             yield db
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that only reads."""
-        with self.engine.connect() as db:
+        """A connection that only reads, and sees one moment."""
+        with self._base.translated(), self._base.reading.connect() as db:
             yield db
+
+    def settle(self) -> None:
+        """Wait until no commit that was sent and never answered can still become real; then what is read is what is so."""
+        self._base.settle()
+
+    def stamp(self) -> object:
+        """Return what differs after every change by anybody, so that a poll need not ask for what it knows."""
+        return self._base.stamp()
 
     def close(self) -> None:
         """Close the database."""
-        self.engine.dispose()
+        self._base.close()
+
+
+def _base_of(root: Path, place: str | None) -> Base:
+    if place is None:
+        return SqliteBase(root / "state.sqlite")
+    from madang.library._state_postgresql import PostgresBase
+
+    return PostgresBase(place, root)
 
 
 def newer_version(file: str, found: int, known: int) -> InputError:
@@ -329,21 +373,6 @@ def newer_version(file: str, found: int, known: int) -> InputError:
         next_en="Upgrade Madang, or choose another workspace.",
         where={"file": file, "found": found, "known": known},
     )
-
-
-def _begin(connection: Connection) -> None:
-    # A transaction that reads first and writes later would fail, not wait, when another one wrote in between.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _settings(connection: Any, _record: object) -> None:  # noqa: ANN401 (a DB-API connection)
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
 
 
 def dumps(value: Json | list[Any] | dict[str, Any]) -> str:

@@ -46,6 +46,13 @@ class Settings:
     """Local hour at which the first of three shifts begins."""
     owner: str = "owner"
     """Party that owns the workspace."""
+    state: str | None = None
+    """Address of the database of the catalogue, without its password, or where the address stands (``env:NAME``, ``file:PATH``);
+    ``state.sqlite`` in the workspace when None."""
+    state_schema: str | None = None
+    """Schema of the catalogue in its database, so that several workspaces can share one."""
+    state_password: str | None = None
+    """Where the database's password stands: ``env:NAME``, ``file:PATH``, or ``stored`` in the workspace's box of secrets."""
 
 
 def _system_clock() -> datetime:
@@ -76,7 +83,9 @@ class Workspace:
             clock: Gives aware times; the system's in UTC unless a test or a replay hands in another.
 
         Raises:
-            InputError: The path is a file, cannot be written, or holds a workspace of a newer or unreadable format.
+            InputError: The path is a file, cannot be written, or holds a workspace of a newer or unreadable format; or its catalogue is
+                in a database that cannot be reached or is another workspace's.
+            MissingError: The driver of that database is not installed.
         """
         root = Path(path).absolute()
         try:
@@ -90,6 +99,7 @@ class Workspace:
                 zone=settings.zone,
                 decide=OwnerMay(settings.owner),
                 shift_start=settings.shift_start,
+                state=_catalogue(root, settings),
             )
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -268,7 +278,23 @@ def _checked(file: Path, document: Mapping[str, object]) -> Settings:
         raise _unreadable(file, "shift_start: an hour from 0 to 23")
     if not (isinstance(owner, str) and owner):
         raise _unreadable(file, "owner: a party's id")
-    return Settings(zone, language, currency, shift, owner)
+    kept = [_text_or_none(file, document, name) for name in ("state", "state_schema", "state_password")]
+    return Settings(zone, language, currency, shift, owner, *kept)
+
+
+def _text_or_none(file: Path, document: Mapping[str, object], name: str) -> str | None:
+    value = document.get(name)
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise _unreadable(file, f"{name}: a text")
+
+
+def _catalogue(root: Path, settings: Settings) -> str | None:
+    if settings.state is None:
+        return None
+    from madang.workspace._catalogue import catalogue_address
+
+    return catalogue_address(root / _FILE, settings.state, settings.state_schema, settings.state_password)
 
 
 def _is_zone(name: str) -> bool:

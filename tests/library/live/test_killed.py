@@ -28,7 +28,7 @@ class Nursery:
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "tests.library.live.killed", str(folder)]
-        environment = os.environ | {"PYTHONPATH": f"{ROOT}/src"}
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join((f"{ROOT}/src", os.environ.get("PYTHONPATH", "")))}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )

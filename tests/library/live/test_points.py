@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from madang.connect import Tag
 from madang.errors import InputError
+from madang.library._state import State
 from tests.library.live.plant import T0, Clock, MemorySpool, Sample, exact, kept, opened
 
 SECOND = 1_000_000
 
 
 def _versions(root: Path) -> list[tuple[object, ...]]:
-    with sqlite3.connect(root / "state.sqlite") as db:
-        return db.execute(
-            "SELECT point, valid_from, scale, divisor, unit FROM point_versions ORDER BY point, number"
-        ).fetchall()
+    state = State(root)
+    with state.reading() as db:
+        asked = sa.text("SELECT point, valid_from, scale, divisor, unit FROM point_versions ORDER BY point, number")
+        found = [tuple(row) for row in db.execute(asked)]
+    state.close()
+    return found
 
 
 def test_a_tag_is_proposed_a_meaning_from_its_name_unit_and_values(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class SignalReads:
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Return every signals dataset, by name."""
-        stamp = self._stamp()
+        stamp = self._state.stamp()
         if self._known[0] != stamp:
             with self._state.reading() as db:
                 self._known = stamp, signals_datasets(db)
@@ -117,7 +117,7 @@ class SignalReads:
 
     def points(self, dataset: Dataset) -> dict[str, Point]:
         """Return the registered points by name."""
-        stamp = self._stamp()
+        stamp = self._state.stamp()
         with self._lock:
             known = self._books.get(dataset.folder)
         if known is None or known[0] != stamp:
@@ -126,17 +126,6 @@ class SignalReads:
             with self._lock:
                 self._books[dataset.folder] = known
         return known[1]
-
-    def _stamp(self) -> object:
-        """Return what changes whenever anybody writes the catalogue, so that a poll need not ask it."""
-        found = []
-        for name in (self._state.path, self._state.path.with_name(self._state.path.name + "-wal")):
-            try:
-                at = name.stat()
-            except OSError:
-                continue
-            found.append((at.st_ino, at.st_size, at.st_mtime_ns))
-        return tuple(found) if found else object()
 
     def now(self) -> int:
         """Return the time by which values are old [us since 1970]."""
