@@ -10,12 +10,15 @@ from madang.errors import InputError, Json
 from madang.library._catalogue import Dataset
 from madang.library._commit import Faults
 from madang.library._lake import Lake
+from madang.library._signals._archive import Restored, bring_back
 from madang.library._signals._columns import ROWS_SCHEMA
 from madang.library._signals._commit import LiveTable
 from madang.library._signals._layout import TABLE_SCHEMA
 from madang.library._signals._points import live_datasets, signals_datasets
 from madang.library._signals._resort import Resorted, resort
-from madang.library._signals._retention import STANDARD, Rule, apply_rules, forecast
+from madang.library._signals._retention import Rule, apply_rules, forecast
+from madang.library._signals._rules import rules_of
+from madang.library._signals._times import micros
 from madang.library._signals._vacuum import KEEP, vacuum
 
 if TYPE_CHECKING:
@@ -86,17 +89,21 @@ class Keeping:
         now: datetime,
         name: str | None = None,
         *,
-        rules: Sequence[Rule] = STANDARD,
+        rules: Sequence[Rule] | None = None,
         keep: timedelta = KEEP,
         dry_run: bool = True,
     ) -> list[Json]:
-        """Apply the rules of retention, then remove files that no kept version needs; returns what happened to each dataset."""
+        """Apply the rules of retention, then remove files that no kept version needs; returns what happened to each dataset.
+
+        The rules are those of the workspace's ``retention.toml`` unless others are handed in.
+        """
+        rules = rules_of(self._lake.root.parent) if rules is None else rules
         done: list[Json] = []
         for dataset in self._known(name):
             table = self._table(dataset)
             said = dataset.facts.get("importance")
             importance = str(said) if said is not None else None
-            kept = apply_rules(self._lake, table, dataset.name, importance, now, rules, dry_run=dry_run)
+            kept = apply_rules(self._lake, table, dataset.name, importance, now, rules, dry_run=dry_run, faults=self._faults)
             gone = vacuum(table, now, keep=keep, dry_run=dry_run)
             done.append(
                 {
@@ -115,6 +122,17 @@ class Keeping:
         if name is None and not dry_run:
             self._vacuum_rows(now, keep)
         return done
+
+    def restore(
+        self, now: datetime, name: str, start: datetime | None = None, end: datetime | None = None, *, dry_run: bool = False
+    ) -> dict[str, Json]:
+        """Bring archived files of a dataset back; see `bring_back`. The document of ``restore/1``."""
+        found = Restored()
+        for dataset in self._known(name):
+            first, beyond = (None if t is None else micros(t) for t in (start, end))
+            table, faults = self._table(dataset), self._faults or Faults()
+            found = bring_back(self._lake, table, first, beyond, now, faults, dry_run=dry_run)
+        return {"dataset": name, "files": found.files, "samples": found.samples, "bytes": found.bytes, "dry_run": dry_run}
 
     def _vacuum_rows(self, now: datetime, keep: timedelta) -> None:
         """Thin out the logs of followed tables; none of their entries is ever replaced."""
@@ -157,6 +175,6 @@ class Keeping:
                     "then": r.then,
                     "every_seconds": r.every.total_seconds() if r.then == "thinned" else None,
                 }
-                for r in STANDARD
+                for r in rules_of(self._lake.root.parent)
             ],
         }

@@ -149,9 +149,15 @@ def _due(inputs: Sequence[Input], now: int) -> tuple[int, list[Input]] | None:
 
 
 def replace_files(
-    table: LiveTable, old: Sequence[Input], new: Sequence[SignalFile], *, data_change: bool = False, operation: str = "OPTIMIZE"
+    table: LiveTable,
+    old: Sequence[Input],
+    new: Sequence[SignalFile],
+    *,
+    data_change: bool = False,
+    operation: str = "OPTIMIZE",
+    marks: Sequence[str] = (),
 ) -> bool:
-    """Put files in the place of others in one commit; False when another process did it in the meantime."""
+    """Put files in the place of others in one commit, with marks that say so; False when another process did it in the meantime."""
     sync_folder(table.folder)
     arrived = max(i.arrived for i in old)
     # Of samples with one time but of two kinds, the kind that arrived last goes on to stand last.
@@ -165,6 +171,7 @@ def replace_files(
             time_ms = table.log.next_time(arrived)
             actions = [remove_action(i.path, i.size, time_ms, data_change=data_change) for i in old]
             actions += [add_action(f, newest.get(f.kind, arrived), data_change=data_change) for f in new]
+            actions += [{"txn": {"appId": mark, "version": 1, "lastUpdated": time_ms}} for mark in marks]
             if table.log.append(actions, operation=operation, time_ms=time_ms):
                 break
         if table.log.checkpoint_due():

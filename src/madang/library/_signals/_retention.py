@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +10,9 @@ from typing import Final, Literal
 import numpy as np
 import pyarrow as pa
 
-from madang.library._lake import Lake, sync_file, sync_folder
+from madang.library._commit import Faults
+from madang.library._lake import Lake
+from madang.library._signals._archive import archived_mark, put_away
 from madang.library._signals._commit import LiveTable
 from madang.library._signals._layout import FileKind, physical
 from madang.library._signals._resort import Input, Part, inputs_of, replace_files, write_anew
@@ -76,6 +76,7 @@ def apply_rules(
     rules: Sequence[Rule] = STANDARD,
     *,
     dry_run: bool = True,
+    faults: Faults | None = None,
 ) -> Retained:
     """Thin out and archive the files of a dataset that are old enough.
 
@@ -89,22 +90,24 @@ def apply_rules(
         now: The time.
         rules: The rules.
         dry_run: Only say what would happen.
+        faults: For tests of interruptions.
     """
+    faults = faults or Faults()
     mine = rules_for(importance, rules)
     done = Retained(name)
     for rule in mine:
         cutoff = int((now - rule.after).timestamp() * 1_000_000)
         old = [i for i in inputs_of(table) if int(i.footer.last.max()) < cutoff]
         if rule.then == "archived":
-            done = _archive(lake, table, old, done, dry_run=dry_run)
+            done = _archive(lake, table, old, done, faults, dry_run=dry_run)
         else:
             width = rule.every // timedelta(microseconds=1)
             due = [i for i in old if i.footer.thinned < width]
-            done = _thin(table, due, width, done, dry_run=dry_run)
+            done = _thin(table, due, width, done, faults, dry_run=dry_run)
     return done
 
 
-def _thin(table: LiveTable, due: Sequence[Input], width: int, done: Retained, *, dry_run: bool) -> Retained:
+def _thin(table: LiveTable, due: Sequence[Input], width: int, done: Retained, faults: Faults, *, dry_run: bool) -> Retained:
     before = sum(int(i.footer.rows[-1]) for i in due)
     after = -1 if dry_run else 0
     if due and not dry_run:
@@ -113,8 +116,10 @@ def _thin(table: LiveTable, due: Sequence[Input], width: int, done: Retained, *,
         made = [
             f for kind in kinds for f in write_anew(table.folder, kind, due, level, lambda part: thinned(part, width), width)
         ]
+        faults.at("thin:files")
         if not replace_files(table, due, made, data_change=True, operation="THIN"):
             return done
+        faults.at("thin:committed")
         after = sum(f.rows for f in made)
     return Retained(
         done.dataset,
@@ -169,20 +174,14 @@ def _numbers(part: Part, value: pa.Array, order: IntArray) -> FloatArray:
     return found
 
 
-def _archive(lake: Lake, table: LiveTable, old: Sequence[Input], done: Retained, *, dry_run: bool) -> Retained:
+def _archive(lake: Lake, table: LiveTable, old: Sequence[Input], done: Retained, faults: Faults, *, dry_run: bool) -> Retained:
     size = sum(i.size for i in old)
     if old and not dry_run:
-        place = lake.root / "archive" / table.folder.parent.name
-        place.mkdir(parents=True, exist_ok=True)
-        for one in old:
-            draft = place / f".{one.path}.{os.getpid()}.tmp"
-            shutil.copyfile(table.folder / one.path, draft)
-            sync_file(draft)
-            draft.replace(place / one.path)
-        sync_folder(place)
-        sync_folder(place.parent)
-        if not replace_files(table, old, [], data_change=True, operation="ARCHIVE"):
+        put_away(lake, table, old, faults)
+        marks = [archived_mark(i.path) for i in old]
+        if not replace_files(table, old, [], data_change=True, operation="ARCHIVE", marks=marks):
             return done
+        faults.at("archive:committed")
     return Retained(
         done.dataset,
         done.thinned_files,
