@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from madang.connect import Tag
 from madang.errors import InputError
 from madang.library._state import State
-from tests.library.live.plant import T0, Clock, MemorySpool, Sample, exact, kept, opened
+from tests.library.live.plant import BEGIN, T0, Clock, MemorySpool, Sample, exact, kept, opened
 
 SECOND = 1_000_000
 
@@ -166,4 +166,24 @@ def test_a_name_that_files_have_stops_no_connection_and_files_cannot_enter_live_
         assert sorted(str(d["dataset"]) for d in library.list()["datasets"]) == ["plant", "plant.live"]  # type: ignore[index, union-attr, call-overload]
         with pytest.raises(InputError, match="filled by a live connection"):
             library.intake([tmp_path / "lab.csv"], dataset="plant.live")
+        intake.close()
+
+
+def test_cards_count_what_a_commit_added_and_follow_what_people_say(tmp_path: Path) -> None:
+    spool, clock = MemorySpool(), Clock()
+    with opened(tmp_path / "w", clock) as library:
+        intake = library.live(threads=1)
+        intake.attach("plant", spool, None)
+        spool.put([("x", T0, 20.0, 0), ("y", T0, 1.0, 0)])
+        intake.step(clock.go(), force=True)
+        before = library.points("plant")
+        library.accept("plant", "x", kind="temperature", unit="Cel")
+        spool.put([("x", T0 + SECOND, 21.0, 0), ("z", T0, 1.0, 0)])
+        intake.step(clock.go(), force=True)
+        library.points("plant").clear()  # what is handed out is the caller's own
+        after = {p.point: p for p in library.points("plant")}
+        assert [(p.point, p.samples, p.unit) for p in before] == [("x", 1, None), ("y", 1, None)]
+        assert [(p.samples, p.unit) for p in after.values()] == [(2, "Cel"), (1, None), (1, None)]
+        assert after["x"].last == BEGIN + timedelta(seconds=1)
+        assert list(after) == ["x", "y", "z"]
         intake.close()

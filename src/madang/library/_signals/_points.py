@@ -123,10 +123,14 @@ def make_live_dataset(
 
 def points_of(db: Connection, dataset: int) -> tuple[Point, ...]:
     """Every point of a dataset, by number."""
+    return tuple(point_of(row) for row in rows_of(db, dataset))
+
+
+def rows_of(db: Connection, dataset: int) -> Sequence[Row[Any]]:
+    """The row of every point of a dataset, by number."""
     from sqlalchemy import select
 
-    rows = db.execute(select(points).where(points.c.dataset == dataset).order_by(points.c.point))
-    return tuple(_point(row) for row in rows)
+    return db.execute(select(points).where(points.c.dataset == dataset).order_by(points.c.point)).all()
 
 
 def versions_of(db: Connection, dataset: int) -> tuple[PointVersion, ...]:
@@ -140,7 +144,8 @@ def versions_of(db: Connection, dataset: int) -> tuple[PointVersion, ...]:
     )
 
 
-def _point(row: Row[Any]) -> Point:
+def point_of(row: Row[Any]) -> Point:
+    """The point of a row."""
     facts = loads(row.facts)
     card = card_from_json(loads(row.card)) if row.card is not None else plain_card(row.name, row.tag, row.type, row.unit_source)
     label = facts.get("label")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -16,10 +16,12 @@ from madang.library._catalogue import Dataset
 from madang.library._export import write_batches
 from madang.library._lake import Lake
 from madang.library._read import Door
+from madang.library._signals._cards import PointCard
 from madang.library._signals._forms import long, stored
 from madang.library._signals._index import FileIndex, MissingVersionError, Snapshot
 from madang.library._signals._last import LastValues
-from madang.library._signals._points import Point, points_of, signals_datasets
+from madang.library._signals._point_book import PointBook
+from madang.library._signals._points import Point, rows_of, signals_datasets
 from madang.library._signals._resample import Grid, How, default_period, grid_schema, resampled, totals
 from madang.library._signals._table import SignalTable, SignalView
 from madang.library._signals._times import micros
@@ -48,7 +50,7 @@ class SignalReads:
         self._lock = threading.Lock()
         self._indexes: dict[str, FileIndex] = {}
         self._tables: dict[str, LastValues] = {}
-        self._books: dict[str, tuple[object, dict[str, Point]]] = {}
+        self._books: dict[str, PointBook] = {}
         self._known: tuple[object, tuple[Dataset, ...]] = (None, ())
 
     def close(self) -> None:
@@ -117,15 +119,20 @@ class SignalReads:
 
     def points(self, dataset: Dataset) -> dict[str, Point]:
         """Return the registered points by name."""
-        stamp = self._state.stamp()
-        with self._lock:
-            known = self._books.get(dataset.folder)
-        if known is None or known[0] != stamp:
+
+        def rows() -> Sequence[Any]:
             with self._state.reading() as db:
-                known = stamp, {p.name: p for p in points_of(db, dataset.id)}
-            with self._lock:
-                self._books[dataset.folder] = known
-        return known[1]
+                return rows_of(db, dataset.id)
+
+        return self._book(dataset).points(self._state.stamp(), rows)
+
+    def cards(self, dataset: Dataset, snapshot: Snapshot) -> list[PointCard]:
+        """Return the points' cards, by number, with what a snapshot holds of each."""
+        return self._book(dataset).cards(self.points(dataset), snapshot)
+
+    def _book(self, dataset: Dataset) -> PointBook:
+        with self._lock:
+            return self._books.setdefault(dataset.folder, PointBook())
 
     def now(self) -> int:
         """Return the time by which values are old [us since 1970]."""

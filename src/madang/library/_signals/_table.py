@@ -102,8 +102,7 @@ class SignalTable:
 
     def cards(self) -> list[PointCard]:
         """Return what is known of every point, by number."""
-        held = self.snapshot().points()
-        return [_card(p, held.get(p.id)) for p in self.points().values()]
+        return self.reads.cards(self.dataset, self.snapshot())
 
 
 class SignalView:
@@ -271,25 +270,4 @@ def _last_value(point: Point, row: LastRow, now: int) -> LastValue:
         age=age,
         stale=False,
         unit=point.unit,
-    )
-
-
-def _card(point: Point, held: tuple[int, int, int] | None) -> PointCard:
-    return PointCard(
-        point=point.name,
-        id=point.id,
-        connection=point.connection,
-        tag=point.tag,
-        label=point.label,
-        kind=point.kind,
-        role=point.role,
-        data_type=point.data_type,
-        unit=point.unit,
-        unit_source=point.unit_source,
-        low=point.low,
-        high=point.high,
-        status=point.status,
-        samples=0 if held is None else held[0],
-        first=None if held is None else instant(held[1]),
-        last=None if held is None else instant(held[2]),
     )
