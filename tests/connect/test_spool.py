@@ -414,3 +414,24 @@ def test_the_ledger_of_a_spool_can_be_read_by_others_while_it_is_held(tmp_path: 
     with open_spool(tmp_path / "line", clock=clock, sync=no_sync, limits=SMALL) as spool:
         gap = spool.ledger.open("disconnected", clock())
         assert [g.id for g in Ledger.read(tmp_path / "line" / "gaps.jsonl", "line")] == [gap] == ["line-000001"]
+
+
+def test_a_reader_of_large_blocks_reads_none_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an outage gigabytes wait; reading on must not begin at the start of the file each time."""
+    with Spool.open(tmp_path, clock=Clock(), sync=no_sync) as spool:
+        spool.wait(max(spool.append_block(block([float(i)] * 120_000)) for i in range(12)), 60)
+        size = sum(p.stat().st_size for p in segments(tmp_path))
+        got: list[int] = []
+        read = os.pread
+
+        def counted(handle: int, count: int, offset: int) -> bytes:
+            found = read(handle, count, offset)
+            got.append(len(found))
+            return found
+
+        monkeypatch.setattr(os, "pread", counted)
+        after, frames = 0, 0
+        while found := spool.read(after, 4 << 20):
+            after, frames = found[-1].sequence, frames + len(found)
+    assert frames == 12
+    assert sum(got) < 1.5 * size

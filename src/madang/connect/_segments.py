@@ -15,6 +15,8 @@ from madang.connect._frames import HEADER, MAGIC, Frame, FrameHeader, decode, un
 
 SUFFIX: Final = ".frames"
 _MARK_FRAMES: Final = 256
+_MARK_BYTES: Final = 1 << 20
+"""A reader begins at a mark, so of large frames none is read only to be passed over."""
 
 
 class Mark(NamedTuple):
@@ -105,7 +107,8 @@ class Segment:
         self.end = offset + header.size
         if not header.kind.is_data:
             return
-        if self.frames - self.marks[-1].frames >= _MARK_FRAMES:
+        mark = self.marks[-1]
+        if self.frames - mark.frames >= _MARK_FRAMES or offset - mark.offset >= _MARK_BYTES:
             self.marks.append(Mark(self.last, offset, self.frames, self.samples))
         self.last = header.sequence
         self.frames += 1
@@ -216,11 +219,11 @@ def read_frames(
     damaged: tuple[int, FrameHeader | None] | None = None
     while offset < end and (taken < limit or damaged is not None):
         if offset + HEADER.size > base + len(buffer):
-            buffer, base = os.pread(handle, min(max(limit, 65536), end - offset), offset), offset
+            buffer, base = os.pread(handle, min(max(limit - taken, 65536), end - offset), offset), offset
         header = unpack_header(buffer, offset - base, salt)
         if header is not None and offset + header.size <= end and header.kind.is_data and header.sequence > after:
             if offset + header.size > base + len(buffer):
-                buffer, base = os.pread(handle, min(max(limit, header.size), end - offset), offset), offset
+                buffer, base = os.pread(handle, min(max(limit - taken, header.size), end - offset), offset), offset
             begin = offset - base + HEADER.size
             payload = memoryview(buffer)[begin : begin + header.length]
             if zlib.crc32(payload) == header.check:
