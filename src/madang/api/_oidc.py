@@ -16,7 +16,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -28,8 +27,6 @@ from madang.errors import MadangError, RefusedError
 from madang.workspace._oidc import OidcSettings, client_secret, is_loopback, read_oidc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from madang.library._people import RoleName
     from madang.workspace import Workspace
 
@@ -38,7 +35,6 @@ BEGUN: Final = 600
 _FRESH: Final = 3600.0
 """Seconds for which what a provider publishes is used again."""
 _LONGEST_TARGET: Final = 1500
-_AT_ONCE, _PATIENCE = 4, 5.0
 _REMEMBERED: Final = 10_000
 _LOG = logging.getLogger("madang.api")
 
@@ -82,8 +78,6 @@ class Provider:
         self._used: OrderedDict[str, float] = OrderedDict()
         self._facts: tuple[float, dict[str, Any]] | None = None
         self._keys: tuple[float, list[dict[str, Any]]] | None = None
-        # A slow provider must not take every thread of the server.
-        self._few = threading.BoundedSemaphore(_AT_ONCE)
 
     def begin(self, back: str, target: str) -> tuple[str, str]:
         """Return the address of the provider's log-in page and the cookie of this log-in.
@@ -95,8 +89,7 @@ class Provider:
         Raises:
             MadangError: The provider cannot be reached, or publishes what cannot be used.
         """
-        with self._turn():
-            page = check_address(self._published().get("authorization_endpoint"), local=self._local)
+        page = check_address(self._published().get("authorization_endpoint"), local=self._local)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         asked = {
             "response_type": "code",
@@ -135,26 +128,25 @@ class Provider:
         if not hmac.compare_digest(str(kept["state"]).encode(), answer.get("state", "").encode()):
             raise _begin_again()
         self._once(str(kept["state"]))
-        with self._turn():
-            facts = self._published()
-            # Who answers is named, so that one provider's answer is not taken to another (RFC 9207).
-            named = answer.get("iss")
-            if (named is None and facts.get("authorization_response_iss_parameter_supported") is True) or (
-                named is not None and named != self.settings.issuer
-            ):
-                raise refused("answer_issuer", "다른 제공자가 대답했어요.", "Another provider answered.")
-            code = answer.get("code", "")
-            if "error" in answer or not code:
-                raise _not_granted(self.settings.host, answer.get("error", ""))
-            token = self._exchanged(facts, code, str(kept["verifier"]), str(kept["back"]))
-            claims = claims_of(
-                token,
-                self._published_keys,
-                issuer=self.settings.issuer,
-                client=self.settings.client_id,
-                nonce=str(kept["nonce"]),
-                now=self._now(),
-            )
+        facts = self._published()
+        # Who answers is named, so that one provider's answer is not taken to another (RFC 9207).
+        named = answer.get("iss")
+        if (named is None and facts.get("authorization_response_iss_parameter_supported") is True) or (
+            named is not None and named != self.settings.issuer
+        ):
+            raise refused("answer_issuer", "다른 제공자가 대답했어요.", "Another provider answered.")
+        code = answer.get("code", "")
+        if "error" in answer or not code:
+            raise _not_granted(self.settings.host, answer.get("error", ""))
+        token = self._exchanged(facts, code, str(kept["verifier"]), str(kept["back"]))
+        claims = claims_of(
+            token,
+            self._published_keys,
+            issuer=self.settings.issuer,
+            client=self.settings.client_id,
+            nonce=str(kept["nonce"]),
+            now=self._now(),
+        )
         login = self.settings.login(claims["sub"])
         role = cast("RoleName | None", self.settings.role(claims))
         return Entry(login, self.settings.name(claims) or login, role, str(kept["target"]))
@@ -214,22 +206,6 @@ class Provider:
                 raise _begin_again()
             self._used[state] = now + BEGUN
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._few.acquire(timeout=_PATIENCE):
-            raise RefusedError(
-                "too_many_tries",
-                ko="지금 로그인하는 사람이 너무 많아요.",
-                en="Too many people are logging in just now.",
-                next_ko="잠시 뒤 다시 하세요.",
-                next_en="Try again in a moment.",
-                retry=True,
-            )
-        try:
-            yield
-        finally:
-            self._few.release()
-
     def _close(self, kept: Mapping[str, object]) -> str:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -282,6 +258,18 @@ def no_role(settings: OidcSettings) -> RefusedError:
         next_ko=f"관리자에게 제공자의 그룹({settings.roles_claim})이나 workspace.toml 의 [oidc] roles 를 부탁하세요.",
         next_en=f"Ask the steward for a group at the provider ({settings.roles_claim}), or for a line in [oidc] roles of workspace.toml.",
         where={"claim": settings.roles_claim},
+    )
+
+
+def too_many() -> RefusedError:
+    """The error for more log-ins at once than are dealt with."""
+    return RefusedError(
+        "too_many_tries",
+        ko="지금 로그인하는 사람이 너무 많아요.",
+        en="Too many people are logging in just now.",
+        next_ko="잠시 뒤 다시 하세요.",
+        next_en="Try again in a moment.",
+        retry=True,
     )
 
 

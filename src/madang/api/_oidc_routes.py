@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 from urllib.parse import quote
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.concurrency import run_in_threadpool
 
 from madang.api._accounts import VALID, Accounts, with_session
-from madang.api._oidc import BEGUN, Entry, Provider, no_role, note
+from madang.api._oidc import BEGUN, Entry, Provider, no_role, note, too_many
 from madang.errors import MadangError, UsageError
 from madang.library._people import Person
 
 COOKIE: Final = "madang_oidc"
 _PATH: Final = "/log-in/oidc"
+_AT_ONCE, _WAITING = 4, 32
+_T = TypeVar("_T")
 
 
 def make_oidc_router(accounts: Accounts, provider: Provider | None) -> APIRouter:
@@ -27,13 +30,20 @@ def make_oidc_router(accounts: Accounts, provider: Provider | None) -> APIRouter
         provider: The provider.
     """
     router = APIRouter(include_in_schema=False)
+    limiter = CapacityLimiter(_AT_ONCE)
+
+    async def apart(work: Callable[[], _T]) -> _T:
+        # A slow provider must not take the threads that everything else is answered by.
+        if limiter.statistics().tasks_waiting >= _WAITING:
+            raise too_many()
+        return await to_thread.run_sync(work, limiter=limiter)
 
     @router.get(_PATH)
     async def leave(request: Request, next: Annotated[str, Query(max_length=4000)] = "/") -> Response:
         there = _there(provider)
         back = f"{request.url.scheme}://{request.headers['host']}{_PATH}/back"
         try:
-            address, cookie = await run_in_threadpool(there.begin, back, here(next))
+            address, cookie = await apart(lambda: there.begin(back, here(next)))
         except MadangError as error:
             note(error)
             raise
@@ -51,8 +61,8 @@ def make_oidc_router(accounts: Accounts, provider: Provider | None) -> APIRouter
         given = {name: value for name, value in query.items() if len(query.getlist(name)) == 1}
         _forget_query(request)
         try:
-            entry = await run_in_threadpool(there.finish, request.cookies.get(COOKIE, ""), given)
-            token, _ = await run_in_threadpool(_let_in, accounts, there, entry)
+            entry = await apart(lambda: there.finish(request.cookies.get(COOKIE, ""), given))
+            token, _ = await apart(lambda: _let_in(accounts, there, entry))
         except MadangError as error:
             note(error)
             raise
