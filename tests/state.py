@@ -6,16 +6,22 @@ processes that a test starts: they find ``sitecustomize.py`` of `tests/elsewhere
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ADDRESS = "MADANG_TEST_STATE_ADDRESS"
 """Environment variable with the address of the server, of which the schema is missing."""
+
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Catalogues that tests have left open; closed at the end, when the server stops."""
 
 
 def schema_of(root: Path) -> str:
@@ -36,9 +42,16 @@ def place_of(root: Path) -> str | None:
 def put_elsewhere() -> None:
     """Make libraries that are opened from now on keep their catalogue on the server."""
     from madang.library import _state
+    from madang.library._state_base import Base
 
     base_of = _state._base_of
-    _state._base_of = lambda root, place: base_of(root, place or place_of(root))
+
+    def base(root: Path, place: str | None) -> Base:
+        made = base_of(root, place or place_of(root))
+        _open.add(made)
+        return made
+
+    _state._base_of = base
 
 
 @contextmanager
@@ -65,3 +78,6 @@ def elsewhere() -> Iterator[None]:
         os.environ["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
         put_elsewhere()
         yield
+        for base in list(_open):
+            base.close()
+        gc.collect()
