@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from madang.library._lake import ROW_GROUP
 from madang.library._signals._book import Book
 from madang.library._signals._layout import FileKind, SignalFile, SignalFileWriter
-from madang.library._signals._samples import BoolArray, Samples, Sorted
+from madang.library._signals._samples import BoolArray, Samples, Sorted, gathered
 from madang.library._signals._scales import LARGEST, FloatArray, Int32Array, IntArray, Scale
 
 
@@ -95,7 +95,7 @@ def _write_numbers(files: Files, ordered: Sorted, book: Book) -> None:
         part, time = ordered.order[begin : begin + ROW_GROUP], ordered.time[begin : begin + ROW_GROUP]
         window = runs.window(begin, len(part))
         point, version = window.points(), window.versions()
-        found, exact = _counts(samples.number[part], version, window.used, table)
+        found, exact = _counts(gathered(samples.number, part), version, window.used, table)
         mask = None
         if samples.absent is not None:
             mask = samples.absent[part]
