@@ -31,9 +31,9 @@ from madang.library._signals._scales import Int32Array
 if TYPE_CHECKING:
     from madang.library._state import State
 
-_PULL: Final = 16 << 20
-"""Bytes of frames that are read from a spool at once."""
-_HOLD: Final = 2_000_000
+_PULL: Final = 4 << 20
+"""Bytes of frames that are read from a spool at once: few enough to stay in the processor's cache until they are held."""
+_HOLD: Final = 2_800_000
 """Samples that are held before they are committed, whatever the interval."""
 _GATHER_EVERY: Final = timedelta(seconds=10)
 """How often it is looked for files to re-sort."""
@@ -145,7 +145,8 @@ class LiveIntake:
         committed = False
         while True:
             whole = self._pull(now)
-            due = force or now - self._last_commit >= self._interval or not whole
+            # A clock that was set back must not stop the commits until it has caught up.
+            due = force or not timedelta(0) <= now - self._last_commit < self._interval or not whole
             if due and self._holds():
                 self._commit_held(now)
                 committed = True
@@ -338,7 +339,7 @@ class LiveIntake:
         due = [c for c in changed if decoded or c[0] < sequence]
         connection.changes += len(due)
         fresh = {number: tag for _, number, tag in due}
-        missing = connection.point_of[tags] == 0
+        missing = connection.point_of.take(tags) == 0
         for number in np.unique(tags[missing]).tolist() if missing.any() else ():
             with contextlib.suppress(KeyError):
                 fresh.setdefault(number, book.tag(number))
@@ -462,7 +463,9 @@ class LiveIntake:
 
     def _gather(self, now: datetime) -> None:
         """Re-sort what is due, beside the intake; what goes wrong there shows at the next time and costs only room."""
-        if now - self._last_gather < _GATHER_EVERY or (self._gathering is not None and not self._gathering.done()):
+        if timedelta(0) <= now - self._last_gather < _GATHER_EVERY or (
+            self._gathering is not None and not self._gathering.done()
+        ):
             return
         self._last_gather = now
         if self._keeper is None:

@@ -280,6 +280,7 @@ def _options(kind: FileKind) -> dict[str, object]:
         "write_statistics": True,
         "store_schema": False,
         "max_rows_per_page": ROW_GROUP,
+        "write_batch_size": ROW_GROUP,
         "version": "2.6",
     }
 

@@ -141,14 +141,19 @@ def _converter(number: FloatArray, unit: str | None, single: bool) -> Iterator[S
                 yield Scale(scale=full / span, unit=unit, rounding=rounding)
 
 
+def _common(values: IntArray) -> int:
+    """Greatest common divisor; a few mostly show that there is none."""
+    few = int(np.gcd.reduce(values[:_ENOUGH]))
+    return few if few == 1 else int(np.gcd.reduce(values))
+
+
 def _coarser(number: FloatArray, by: Scale) -> Scale:
     """Return the scale with the common step of its counts taken into it, where values enough were seen."""
     found, exact = counts(number, by)
     good = found[exact].astype(np.int64)
     if by.scale != 1.0 or len(good) < _ENOUGH or len(np.unique(good[:4096])) < _DISTINCT:
         return by
-    common = int(np.gcd.reduce(good))
-    for step, rest in ((common, 0), (int(np.gcd.reduce(np.diff(good))), None)):
+    for step, rest in ((_common(good), 0), (_common(np.diff(good)), None)):
         if step <= 1:
             continue
         offset = 0.0 if rest == 0 else float((good[0] % step) / by.divisor)
