@@ -157,7 +157,8 @@ class Provider:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
         headers = {}
         secret, client = self._secret(), self.settings.client_id
-        ways = facts.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        said = facts.get("token_endpoint_auth_methods_supported")
+        ways = said if isinstance(said, list) else ["client_secret_basic"]
         if secret is None:
             form["client_id"] = client
         elif "client_secret_basic" not in ways and "client_secret_post" in ways:
