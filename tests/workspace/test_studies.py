@@ -7,11 +7,13 @@ import json
 import random
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from madang.errors import InputError
+from madang.library._signals._points import make_live_dataset
 from madang.models import StudyRequest
 from madang.workspace import Workspace
 
@@ -118,3 +120,25 @@ def test_a_file_of_another_kind_is_named(workshop: Path, tmp_path: Path) -> None
     with pytest.raises(InputError) as refused:
         _predicted(workshop, tmp_path, "a,b,c", ["1,2,3", "4,5,6"])
     assert refused.value.code == "no_table_fits" and "new.csv" in refused.value.en
+
+
+def test_a_dataset_of_the_library_is_studied_by_its_name_like_the_file_it_came_from(workshop: Path) -> None:
+    request = StudyRequest(task="regression", target="quality index", name="by_name", budget_seconds=3.0)
+    with Workspace.open(workshop / "ws") as workspace:
+        [dataset] = [str(d["dataset"]) for d in workspace.library.list()["datasets"] if isinstance(d, dict)]  # type: ignore[union-attr]
+        by_name = workspace.study([Path(dataset)], request).document()
+        by_file = workspace.study([workshop / "export.csv"], request).document()
+        numbered = workspace.study([Path(f"{dataset}@1")], request).document()
+    for field in ("task", "target", "verdict"):
+        assert by_name[field] == by_file[field] == numbered[field]
+
+
+def test_signals_are_not_studied_before_they_stand_side_by_side(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path / "ws") as workspace:
+        with workspace.library._state.begin() as db:
+            make_live_dataset(db, workspace.library._lake, "kiln1", "signals", datetime(2026, 5, 4, tzinfo=UTC))
+        with pytest.raises(InputError) as error:
+            workspace.study([Path("kiln1")], StudyRequest())
+        assert error.value.code == "signals_are_no_records"
+        with pytest.raises(InputError):
+            workspace.study([Path("no-such-thing")], StudyRequest())

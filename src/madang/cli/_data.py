@@ -392,6 +392,27 @@ def run_forecast(face: Face, raw_tb: float) -> None:
     )
 
 
+def run_restore(face: Face, dataset: str, start: str | None, end: str | None, *, dry_run: bool) -> None:
+    """Bring archived signals back."""
+    with Workspace.open(face.workspace) as workspace:
+        zone = workspace.library.zone
+        document: dict[str, Any] = workspace.library.restore(dataset, instant(start, zone), instant(end, zone), dry_run=dry_run)
+    face.document("restore/1", document)
+    counts = f"{document['files']:,}", f"{document['samples']:,}"
+    if dry_run:
+        face.say(
+            Bilingual(
+                f"파일 {counts[0]}개, 값 {counts[1]}개가 돌아와요.", f"{counts[0]} files, {counts[1]} samples would come back."
+            )
+        )
+    else:
+        face.say(
+            Bilingual(
+                f"파일 {counts[0]}개, 값 {counts[1]}개를 되돌렸어요.", f"{counts[0]} files, {counts[1]} samples came back."
+            )
+        )
+
+
 def run_retain(face: Face, dataset: str | None, keep_days: int, *, apply: bool) -> None:
     """Apply the rules of retention."""
     with Workspace.open(face.workspace) as workspace:

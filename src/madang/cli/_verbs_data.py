@@ -313,3 +313,24 @@ def add(app: typer.Typer, face: Face) -> None:
 
         face.hand_out(json, quiet)
         run_retain(face, dataset, keep_days, apply=apply)
+
+    @library.command(
+        help=t(
+            "보관소로 보낸 신호를 다시 읽을 수 있게 되돌려요",
+            "Bring signals back from the archive, so that they can be read again",
+        )
+    )
+    def restore(
+        dataset: Annotated[str, typer.Argument(help=t("신호 데이터셋", "Signals dataset"))],
+        start: Annotated[str | None, typer.Option("--from", help=from_help)] = None,
+        end: Annotated[str | None, typer.Option("--to", help=to_help)] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help=t("무엇이 돌아올지 말하기만 해요", "Only say what would come back"))
+        ] = False,
+        json: Annotated[str | None, typer.Option("--json", help=json_help)] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", help=quiet_help)] = False,
+    ) -> None:
+        from madang.cli._data import run_restore
+
+        face.hand_out(json, quiet)
+        run_restore(face, dataset, start, end, dry_run=dry_run)

@@ -22,7 +22,9 @@ def add(app: typer.Typer, face: Face) -> None:
         )
     )
     def study(
-        paths: Annotated[list[Path], typer.Argument(help=t("파일이나 폴더", "Files or folders"))],
+        paths: Annotated[
+            list[Path], typer.Argument(help=t("파일, 폴더, 데이터셋 이름", "Files, folders, names of datasets in the library"))
+        ],
         task: Annotated[tasks, typer.Option(help=t("무엇을 할까요", "What to do"))] = "auto",
         target: Annotated[
             str | None,

@@ -971,6 +971,8 @@ class Library:
     ) -> builtins.list[Json]:
         """Apply the rules of retention to signals, then remove files that no kept version needs.
 
+        The rules are those of ``retention.toml`` in the workspace, else the standard ones.
+
         Args:
             dataset: Name of a signals dataset; all when None.
             keep: For how long older versions can be read again.
@@ -980,6 +982,25 @@ class Library:
             InputError: There is no such signals dataset.
         """
         return self._keeping.retain(self._now(), dataset, keep=keep, dry_run=dry_run)
+
+    def restore(
+        self, dataset: str, start: datetime | None = None, end: datetime | None = None, *, dry_run: bool = False
+    ) -> dict[str, Json]:
+        """Bring back what retention moved to the archive, until the rules are applied again.
+
+        Args:
+            dataset: Name of a signals dataset.
+            start: Files with samples from this instant on; all when None.
+            end: Files with samples before this instant; all when None.
+            dry_run: Only say what would come back.
+
+        Returns:
+            ``files``, ``samples`` and ``bytes`` that came back.
+
+        Raises:
+            InputError: There is no such signals dataset.
+        """
+        return self._keeping.restore(self._now(), dataset, start, end, dry_run=dry_run)
 
     def forecast(self, raw_tb_per_month: float = 30.0) -> dict[str, Json]:
         """Return what raw samples (16 bytes each) will take in the lake, from the bytes per sample measured here.

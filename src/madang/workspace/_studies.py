@@ -35,7 +35,8 @@ def study_files(
 
     Args:
         library: Where the files go and the study is read from.
-        paths: Files and folders; together they are one study.
+        paths: Files and folders, or names of datasets that the library has (``name`` or ``name@number``), where there is no file of
+            that name; together they are one study.
         request: What is asked.
         reader: Party that reads.
         zone: Zone of times that do not say theirs; the workspace's when None.
@@ -47,11 +48,39 @@ def study_files(
     from madang.models import study
 
     tell: Progress = progress or (lambda what, share: None)
-    report = library.intake(paths, zone=zone, progress=lambda what, share: tell(what, share * _INTAKE_SHARE))
-    reads = _reads(library, report, reader)
+    files, kept = _files_and_datasets(library, paths)
+    reads = [library.read(name, reader=reader, purpose="study") for name in kept]
+    if files or not kept:
+        report = library.intake(files, zone=zone, progress=lambda what, share: tell(what, share * _INTAKE_SHARE))
+        reads = _reads(library, report, reader) + reads
     result = study(reads, request, progress=lambda what, share: tell(what, _INTAKE_SHARE + share * (1 - _INTAKE_SHARE)))
     _keep(library, result, reads)
     return result
+
+
+def _files_and_datasets(library: Library, paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Tell files from names of datasets; a file goes before a dataset of the same name.
+
+    Raises:
+        InputError: A name means a dataset of signals, which is no table of records yet.
+    """
+    missing = [p for p in paths if not p.exists()]
+    if not missing:
+        return list(paths), []
+    listed = library.list()["datasets"]
+    kinds = {str(d["dataset"]): d.get("kind") for d in listed if isinstance(d, dict)} if isinstance(listed, list) else {}
+    kept = [str(p) for p in missing if str(p) in kinds or str(p).rpartition("@")[0] in kinds]
+    for name in kept:
+        if kinds.get(name, kinds.get(name.rpartition("@")[0])) == "signals":
+            raise InputError(
+                "signals_are_no_records",
+                ko=f"‘{name}’은 신호라서, 기간을 정해 나란히 놓은 기록으로 만든 뒤에 공부할 수 있어요.",
+                en=f"“{name}” holds signals; a study needs a stretch of them side by side as records.",
+                next_ko=f"madang library snapshot {name} --as {name.partition('@')[0]}-study --every 1min",
+                next_en=f"madang library snapshot {name} --as {name.partition('@')[0]}-study --every 1min",
+                where={"dataset": name},
+            )
+    return [p for p in paths if str(p) not in kept], kept
 
 
 def _reads(library: Library, report: IntakeReport, reader: str) -> list[ReadResult]:

@@ -111,12 +111,12 @@ def test_what_the_archive_holds_comes_back_with_the_same_samples(tmp_path: Path)
         for _ in range(2):  # there and back twice
             library.retain(dry_run=False)
             assert kept(root, library) == Counter()
-            said = library._keeping.restore(clock.now, "plant", dry_run=True)
+            said = library.restore("plant", dry_run=True)
             assert (said["samples"], sum(kept(root, library).values())) == (len(sent), 0)
-            assert library._keeping.restore(clock.now, "plant")["samples"] == len(sent)
+            assert library.restore("plant")["samples"] == len(sent)
             assert kept(root, library) == exact(sent)
             assert not [*(root / "lake" / "archive").rglob("*.parquet")]
-            assert library._keeping.restore(clock.now, "plant")["files"] == 0
+            assert library.restore("plant")["files"] == 0
         after = library.range("plant", "a", None, None, reader="owner", purpose="test")
         assert (after.time.tolist(), after.quality.tolist()) == (before.time.tolist(), before.quality.tolist())
 
@@ -129,7 +129,7 @@ def test_only_what_reaches_into_the_asked_time_comes_back(tmp_path: Path) -> Non
     clock.go(timedelta(days=5))
     with opened(root, clock) as library:
         library.retain(dry_run=False)
-        library._keeping.restore(clock.now, "plant", begin + timedelta(seconds=60), begin + timedelta(seconds=120))
+        library.restore("plant", begin + timedelta(seconds=60), begin + timedelta(seconds=120))
         times = {time for _, time, *_ in kept(root, library)}
         assert (min(times), max(times)) == (T0 + 60 * SECOND, T0 + 81 * SECOND)  # type: ignore[type-var]
 
@@ -144,7 +144,7 @@ def test_a_crash_on_the_way_to_the_archive_or_back_neither_loses_nor_doubles(tmp
     clock.go(timedelta(days=5))
     with opened(root, clock, Crash(step)) as library, pytest.raises(KeyboardInterrupt):
         library.retain(dry_run=False)
-        library._keeping.restore(clock.now, "plant")
+        library.restore("plant")
     with opened(root, clock) as library:
         library.resort(everything=True)  # what came back may be in another file by now
         if step.startswith("archive"):
@@ -152,7 +152,7 @@ def test_a_crash_on_the_way_to_the_archive_or_back_neither_loses_nor_doubles(tmp
             archived = sum(pq.read_metadata(p).num_rows for p in (root / "lake" / "archive").rglob("*.parquet"))
             assert kept(root, library) == Counter()
             assert archived == len(sent) * (1 if step == "archive:committed" or step == "archive:copied" else 2)
-        library._keeping.restore(clock.now, "plant")
+        library.restore("plant")
         assert kept(root, library) == exact(sent)
 
 
