@@ -208,6 +208,18 @@ def test_two_samples_at_one_time_are_both_kept_in_the_order_in_which_they_came(t
         intake.close()
 
 
+def test_a_clock_that_is_set_back_an_hour_does_not_hold_the_commits_up_for_an_hour(tmp_path: Path) -> None:
+    spool, clock = MemorySpool(), Clock()
+    with opened(tmp_path / "w", clock) as library:
+        intake = library.live(threads=1)
+        intake.attach("plant", spool, None)
+        for turn, by in enumerate((0, 2, -3600, 2, 2)):
+            spool.put([("a", T0 + turn, 1.0, 0)])
+            intake.step(clock.go(timedelta(seconds=by)))
+            assert spool.released == (turn + 1 if turn else 0), f"after {by} s"
+        intake.close()
+
+
 def test_every_commit_carries_the_mark_of_the_spools_it_took_from(tmp_path: Path) -> None:
     spool, clock = MemorySpool("abc"), Clock()
     with opened(tmp_path / "w", clock) as library:
