@@ -182,13 +182,16 @@ def _add_signals(router: APIRouter, live: LiveDesk) -> None:
         end: Annotated[datetime, Query(alias="to", description="First instant not wanted any more.")],
         point: PointNames = None,
         buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1000,
+        lots: Annotated[
+            str | None, Query(max_length=500, description="Dataset with a record per lot, its start and end.")
+        ] = None,
     ) -> Any:  # noqa: ANN401 (a document or a stream)
         first, last = aware(start), aware(end)
         assert first is not None and last is not None
         if ARROW in request.headers.get("accept", ""):
             stream = bucket_stream(live.buckets(dataset, point or [], first, last, buckets))
             return Response(stream, media_type=ARROW)
-        return live.trend(dataset, point or [], first, last, buckets)
+        return live.trend(dataset, point or [], first, last, buckets, lots)
 
 
 def _add_gaps(router: APIRouter, live: LiveDesk) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from madang.errors import InputError, MadangError
 from madang.plant import Bilingual, quality_class, quality_text
+from madang.workspace._lots import Lots
 
 if TYPE_CHECKING:
     from madang.library import Buckets
@@ -63,6 +64,7 @@ class LiveDesk:
         self._cards: dict[str, tuple[float, list[PointCard]]] = {}
         self._views: OrderedDict[tuple[str, tuple[str, ...]], SignalView] = OrderedDict()
         self._views_lock = threading.Lock()
+        self._lots = Lots(workspace.library, workspace.settings.owner)
 
     @property
     def workspace(self) -> Workspace:
@@ -331,8 +333,16 @@ class LiveDesk:
             "text": None if texts is None else [None if t is None else str(t) for t in texts],
         }
 
-    def trend(self, dataset: str, points: Sequence[str], start: datetime, end: datetime, buckets: int = 1000) -> Document:
-        """Return points thinned to buckets of extremes and worst quality, with gaps and shifts of the span.
+    def trend(
+        self,
+        dataset: str,
+        points: Sequence[str],
+        start: datetime,
+        end: datetime,
+        buckets: int = 1000,
+        lots: str | None = None,
+    ) -> Document:
+        """Return points thinned to buckets of extremes and worst quality, with gaps, lots and shifts of the span.
 
         Args:
             dataset: Name of the dataset.
@@ -340,6 +350,7 @@ class LiveDesk:
             start: First instant.
             end: First instant not wanted any more.
             buckets: How many at most, up to 4000.
+            lots: Dataset with a record per lot, its start and its end; the only one that fits when None.
         """
         found = self.buckets(dataset, points, start, end, buckets)
         cards = {card.point: card for card in self.cards(dataset)}
@@ -362,7 +373,9 @@ class LiveDesk:
             "to": _iso(end),
             "points": rows,
             "gaps": gaps,
-            "lots": [],
+            "lots": [
+                {"name": lot.name, "from": _iso(lot.start), "to": _iso(lot.end)} for lot in self._lots.between(start, end, lots)
+            ],
             "shifts": self._shifts(start, end),
         }
 
