@@ -64,7 +64,7 @@ class LiveDesk:
         self._cards: dict[str, tuple[float, list[PointCard]]] = {}
         self._views: OrderedDict[tuple[str, tuple[str, ...]], SignalView] = OrderedDict()
         self._views_lock = threading.Lock()
-        self._lots = Lots(workspace.library, workspace.settings.owner)
+        self._lots: Lots | None = None
 
     @property
     def workspace(self) -> Workspace:
@@ -374,10 +374,16 @@ class LiveDesk:
             "points": rows,
             "gaps": gaps,
             "lots": [
-                {"name": lot.name, "from": _iso(lot.start), "to": _iso(lot.end)} for lot in self._lots.between(start, end, lots)
+                {"name": lot.name, "from": _iso(lot.start), "to": _iso(lot.end)}
+                for lot in self._lot_finder().between(start, end, lots)
             ],
             "shifts": self._shifts(start, end),
         }
+
+    def _lot_finder(self) -> Lots:
+        if self._lots is None:
+            self._lots = Lots(self._workspace.library, self.reader)
+        return self._lots
 
     def buckets(self, dataset: str, points: Sequence[str], start: datetime, end: datetime, buckets: int) -> dict[str, Buckets]:
         """Return points thinned to buckets, as the library gives them."""
