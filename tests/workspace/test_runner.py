@@ -181,6 +181,14 @@ def test_after_a_crash_the_lake_itself_says_what_is_committed(plant: Plant) -> N
     assert plant.count("kiln", "received") >= plant.count("kiln", "durable") >= plant.count("kiln", "committed")
 
 
+def test_what_a_killed_run_left_in_the_spool_is_not_committed_without_having_been_received(plant: Plant) -> None:
+    plant.connections.add("kiln", "pretend", "", options={"behaviour": "ends"})
+    plant.runner.run(idle=0.5)
+    plant.runner.start()
+    plant.runner._running["kiln"].count("committed", 1000)
+    assert plant.count("kiln", "received") >= plant.count("kiln", "durable") >= plant.count("kiln", "committed") >= 1000
+
+
 def test_only_one_process_runs_the_connections_of_a_workspace(plant: Plant) -> None:
     plant.runner.start()
     with pytest.raises(InputError) as error:

@@ -264,6 +264,9 @@ class RunningConnection:
             found = dict(self.totals.counts)
             for collector in [*self._past, *([] if self.collector is None else [self.collector])]:
                 _add(found, collector)
+            # After a kill, frames that were durable and not committed are committed by this run, though the last one received them.
+            found["durable"] = max(found["durable"], found["committed"])
+            found["received"] = max(found["received"], found["durable"])
         return found
 
     def document(self) -> dict[str, Json]:
