@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +13,8 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
-from madang.api import make_app, serve
-from madang.api._accounts import COOKIE, Patience, route_of
+from madang.api import _live, make_app, serve
+from madang.api._accounts import AT_ONCE, COOKIE, Patience, route_of
 from madang.api._roles import LEAST, may
 from madang.errors import RefusedError
 from madang.library import Library, _people
@@ -257,3 +259,71 @@ def test_the_route_of_a_request_is_the_one_that_answers_it(plant: Plant) -> None
     assert route_of(scope, plant.app.state.routes) == "GET /connections/new"
     assert route_of({**scope, "path": "/connections/kiln"}, plant.app.state.routes) == "GET /connections/{name}"
     assert route_of({**scope, "path": "/api/v1/nothing"}, plant.app.state.routes) == "GET /api/v1/nothing"
+
+
+def test_many_tries_at_once_are_counted_like_one_after_the_other(plant: Plant) -> None:
+    plant.add("sun")
+    desk = plant.app.state.accounts
+    said: list[str] = []
+
+    def attempt() -> None:
+        with pytest.raises(RefusedError) as refused:
+            desk.log_in("sun", "wrong", "10.0.0.1")
+        said.append(refused.value.code)
+
+    threads = [threading.Thread(target=attempt) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(said) == 30
+    assert len(said) - said.count("too_many_tries") <= 8 + AT_ONCE - 1
+
+
+def test_a_part_of_a_page_leads_the_whole_page_to_the_log_in(plant: Plant) -> None:
+    plant.add("sun")
+    here = {"accept": "text/html", "hx-request": "true"}
+
+    led = plant.client().get("/connections/rows", headers={**here, "hx-current-url": "http://testserver/connections?lang=ko"})
+    elsewhere = plant.client().get(
+        "/connections/rows", headers={**here, "hx-current-url": "http://evil.example//evil.example/"}
+    )
+
+    assert (led.status_code, led.headers["hx-redirect"]) == (401, "/log-in?next=%2Fconnections%3Flang%3Dko")
+    assert elsewhere.headers["hx-redirect"] == "/log-in"
+
+
+def test_whoever_was_not_let_in_learns_nothing_of_the_workspace(plant: Plant) -> None:
+    plant.add("sun")
+    stranger = plant.client(accept="text/html")
+    for _ in range(8):
+        stranger.post("/log-in", data={"login": "sun", "password": "wrong"})
+
+    pages = [
+        stranger.get("/", headers={"host": "evil.example"}),
+        stranger.post("/log-in", data={"login": "sun", "password": "wrong"}),
+        stranger.get("/log-in"),
+    ]
+
+    assert [page.status_code for page in pages] == [403, 429, 200]
+    assert not any(plant.workspace.root.name in page.text for page in pages)
+
+
+def test_a_live_stream_ends_with_its_session(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant.add("sun")
+    client = plant.client("sun")
+    headers = {"cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+    desk = plant.app.state.accounts
+
+    assert desk.still(headers, "GET /api/v1/live")
+    client.post("/api/v1/log-out")
+    assert not desk.still(headers, "GET /api/v1/live")
+
+    monkeypatch.setattr(_live, "_ASKED_EVERY", 0.0)
+
+    async def events() -> list[str]:
+        streams = _live.Streams(plant.app.state.live)
+        return [event async for event in await streams.begin(None, None, lambda: desk.still(headers, "GET /api/v1/live"))]
+
+    assert asyncio.run(asyncio.wait_for(events(), 20)) == []

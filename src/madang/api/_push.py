@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from madang.api._connections import FAILURES, Name
 from madang.api._live_desk import LiveDesk
@@ -106,6 +107,16 @@ async def _body(request: Request) -> bytes:
             en=f"The body did not arrive within {PATIENCE:.0f} s. Nothing was kept.",
             next_ko="더 작은 묶음으로 나누어 다시 보내 주세요.",
             next_en="Send it again as smaller batches.",
+            retry=True,
+        ) from None
+    except ClientDisconnect:
+        # Nobody reads this answer; it says that nothing went wrong here.
+        raise UsageError(
+            "broken_off",
+            ko="본문이 오다가 끊겼어요. 남긴 것은 없어요.",
+            en="The body broke off. Nothing was kept.",
+            next_ko="같은 묶음을 다시 보내 주세요.",
+            next_en="Send the same batch again.",
             retry=True,
         ) from None
     return b"".join(parts)
