@@ -20,6 +20,8 @@ from madang.connect import ConnectionSettings, Source, make_source
 from madang.errors import Json, MadangError
 from madang.workspace._connections import Connection, Connections
 from madang.workspace._locks import FileLock
+from madang.workspace._memory import EVERY as GIVE_BACK_EVERY
+from madang.workspace._memory import give_back
 from madang.workspace._push import PushAnswer, PushDoor, not_running
 from madang.workspace._running import RunningConnection, Totals, Trouble
 from madang.workspace._secrets import conceal
@@ -328,9 +330,12 @@ class Runner:
 
     def _carry(self) -> None:
         """Carry durable frames into the lake until told to stop."""
-        wait = _STEP
+        wait, given = _STEP, time.monotonic()
         while not self._stop.wait(wait):
             wait = _STEP if self._step(force=False) else min(_LATEST, max(1.0, wait * 2))
+            if time.monotonic() - given >= GIVE_BACK_EVERY:
+                give_back()
+                given = time.monotonic()
 
     def _drain(self) -> None:
         """Commit everything that is durable; what cannot be committed stays in the spools."""
