@@ -41,6 +41,10 @@ _ZOOM = """async ([from, to]) => {
 }"""
 
 
+_PARTS = """() => [performance.getEntriesByType("navigation")[0].responseEnd / 1e3,
+  performance.getEntriesByType("resource").find((one) => one.name.includes("/trend?")).duration / 1e3]"""
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run bench screen_year")
     parser.add_argument("--days", type=int, default=365)
@@ -66,7 +70,7 @@ def measure(folder: Path, chromium: str, days: int, zooms: int) -> dict[str, Any
     begin = datetime.fromtimestamp(YEAR_BEGIN / 1e6, UTC)
     length = days * 86_400
     chance = random.Random(365)
-    opened, zoomed = [], []
+    opened, zoomed, parts = [], [], []
     with Served(folder) as server, sync_playwright() as playwright:
         point = server.client().document("GET", path("signals", DATASET, "points"))["points"][0]["point"]
         query = {
@@ -86,6 +90,7 @@ def measure(folder: Path, chromium: str, days: int, zooms: int) -> dict[str, Any
             page.goto(f"{server.url}/trends?{urlencode(query)}", wait_until="commit")
             page.wait_for_function(_SETTLED)
             opened.append(page.evaluate("performance.now() / 1e3"))
+            parts.append(page.evaluate(_PARTS))
         drawn = page.evaluate("document.getElementById('trend-note').hidden")
         if not drawn:
             raise RuntimeError("nothing was drawn")
@@ -103,6 +108,8 @@ def measure(folder: Path, chromium: str, days: int, zooms: int) -> dict[str, Any
         "samples": samples,
         "open_first_seconds": round(opened[0], 3),
         "open_p50_seconds": round(statistics.median(opened), 3),
+        "open_page_p50_seconds": round(statistics.median(page for page, _ in parts), 3),
+        "open_trend_p50_seconds": round(statistics.median(trend for _, trend in parts), 3),
         "zoom_p50_seconds": round(quantile(zoomed, 0.5), 3),
         "zoom_p95_seconds": round(quantile(zoomed, 0.95), 3),
         "zoom_max_seconds": round(max(zoomed), 3),
