@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,8 +18,10 @@ from madang.library._signals._resample import SAMPLES, How, grid_schema, resampl
 from madang.library._signals._table import SignalTable
 from madang.library._signals._times import instant
 from madang.library._where import Where
+from madang.plant import unit_of
 
 if TYPE_CHECKING:
+    from madang.library._signals._points import Point
     from madang.library._signals._reads import SignalReads
 
 
@@ -70,10 +73,30 @@ def write_snapshot(
         "time_first": iso(instant(grid.first)),
         "time_last": iso(instant(grid.first + grid.every * grid.count)),
     }
-    schema = pa.schema([f for f in whole if f.name != SAMPLES], metadata={b"madang.snapshot": json.dumps(said).encode()})
-    names = schema.names
+    names = [f.name for f in whole if f.name != SAMPLES]
+    titles = _titles(chosen)
+    schema = pa.schema(
+        [whole.field(n).with_name(titles.get(n, n)) for n in names], metadata={b"madang.snapshot": json.dumps(said).encode()}
+    )
     batches = (
         pa.RecordBatch.from_arrays([b.column(n) for n in names], schema=schema) for b in resampled(snapshot, chosen, grid, how)
     )
     rows = write_batches(schema, batches, out)
-    return said | {"rows": rows, "columns": [*names], "log_index": decision.log_index}
+    return said | {"rows": rows, "columns": [*schema.names], "log_index": decision.log_index}
+
+
+def _titles(points: Sequence[Point]) -> dict[str, str]:
+    """Return the column name of each point that its source gives a name for people: a verdict should not speak of node ids.
+
+    The unit stands in brackets, as the head of an export would have it. A name that two points share keeps the tag beside it.
+    """
+    shared = Counter(p.label.ko or p.label.en for p in points if p.label is not None)
+    titles: dict[str, str] = {}
+    for point in points:
+        label = "" if point.label is None else point.label.ko or point.label.en
+        if not label:
+            continue
+        unit = "" if point.unit is None else unit_of(point.unit).display
+        title = label if shared[label] == 1 else f"{label} ({point.tag})"
+        titles[point.name] = f"{title} [{unit}]" if unit else title
+    return titles
