@@ -183,7 +183,7 @@ def test_a_condition_whose_value_is_no_number_is_refused(english: TestClient, li
 
 @pytest.mark.parametrize("lang", ["ko", "en"])
 def test_every_cause_of_a_gap_has_words(lang: str) -> None:
-    words = catalogue(lang)  # type: ignore[arg-type]
+    words = catalogue(lang)
 
     missing = [code for code in get_args(GapCause) if f"gapcause.{code}" not in words]
     missing += [code for code in get_args(ConnectionState) if f"constate.{code}" not in words]
