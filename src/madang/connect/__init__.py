@@ -14,6 +14,7 @@ from madang.connect._frames import Frame
 from madang.connect._gaps import Backfilled, Gap, GapCause
 from madang.connect._ledger import Ledger
 from madang.connect._limits import OverflowPolicy, SpoolDepth, SpoolLimits
+from madang.connect._lock import FileLock
 from madang.connect._open import fits, lacking, open_table
 from madang.connect._registry import kinds, make_source
 from madang.connect._source import (
@@ -67,6 +68,7 @@ __all__ = [
     "Decoded",
     "Decoder",
     "FileFormat",
+    "FileLock",
     "Frame",
     "Gap",
     "GapCause",

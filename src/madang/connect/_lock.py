@@ -1,46 +1,38 @@
-"""One process at a time: a lock that the operating system takes away when its holder dies."""
+"""A file that one process holds at a time; the operating system lets go of it when its holder dies."""
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
-from madang.errors import InputError
 
-
-class FolderLock:
-    """Held by the process that writes a folder.
+class FileLock:
+    """An exclusive lock on a file; the file stays, only the lock on it comes and goes.
 
     Args:
-        path: The lock file; it stays, only the lock on it comes and goes.
+        path: The lock file; its folder is made when missing.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: int | None = None
 
-    def take(self) -> None:
-        """Take the lock at once.
-
-        Raises:
-            InputError: Another holder has it (``spool_busy``).
-        """
+    def take(self, patience: float = 0.0) -> bool:
+        """Take the lock; False when another process (or another lock object) holds it for longer than `patience` [s]."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _try_lock(handle):
-            os.close(handle)
-            raise InputError(
-                "spool_busy",
-                ko="다른 프로그램이 이 연결의 임시 저장소를 쓰고 있어요.",
-                en="Another program is using the spool of this connection.",
-                next_ko="그 프로그램을 끝낸 뒤 다시 하세요. `madang connect status`로 볼 수 있어요.",
-                next_en="End that program and try again; `madang connect status` shows it.",
-                where={"folder": self.path.parent.name},
-                retry=True,
-            )
+        until = time.monotonic() + patience
+        while not _try_lock(handle):
+            if time.monotonic() >= until:
+                os.close(handle)
+                return False
+            time.sleep(0.02)
         self._handle = handle
+        return True
 
-    def give(self) -> None:
-        """Let the lock go."""
+    def release(self) -> None:
+        """Let go of it."""
         if self._handle is not None:
             _unlock(self._handle)
             os.close(self._handle)

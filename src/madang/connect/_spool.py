@@ -21,13 +21,14 @@ from madang.connect._blocks import Block, Message, Reject, Rows
 from madang.connect._frames import Frame, FrameKind, encode_block, encode_facts, encode_reject, encode_rows
 from madang.connect._ledger import Ledger
 from madang.connect._limits import SpoolDepth, SpoolLimits, free_bytes
-from madang.connect._lock import FolderLock
+from madang.connect._lock import FileLock
 from madang.connect._room import Room, instant
 from madang.connect._segments import Damage, read_frames
 from madang.connect._store import SegmentStore, identity
 from madang.connect._tagbook import TagBook
 from madang.connect._thin import Thinner
 from madang.connect._writer import Done, SpoolWriter
+from madang.errors import InputError
 
 _CHUNK: Final = 8 << 20
 _THIN_NOTED: Final = 10.0
@@ -56,8 +57,9 @@ class Spool:
         self.folder = folder
         self.limits = limits
         self._clock = clock
-        self._guard = FolderLock(folder / "lock")
-        self._guard.take()
+        self._guard = FileLock(folder / "lock")
+        if not self._guard.take():
+            raise _busy(folder)
         try:
             self.id = identity(folder)
             salt = zlib.crc32(self.id.encode())
@@ -77,7 +79,7 @@ class Spool:
                 self._store, self.tags, self.ledger, self._room, limits, folder / "tags.jsonl", salt, sync, name
             )
         except BaseException:
-            self._guard.give()
+            self._guard.release()
             raise
         self._thin_lock = threading.Lock()
         self._thinner = Thinner()
@@ -293,7 +295,7 @@ class Spool:
         with self._thin_lock:
             self._note_thinned(time.monotonic(), over=True)
         self._store.finish()
-        self._guard.give()
+        self._guard.release()
 
     def __enter__(self) -> Spool:
         return self
@@ -341,3 +343,15 @@ class Spool:
         now = self._clock()
         note = f"tags.jsonl: {lines} lines cannot be read; their tags get new numbers"
         self.ledger.note("spool_damaged", now, now, note=note, key=f"damaged tags.jsonl {lines}")
+
+
+def _busy(folder: Path) -> InputError:
+    return InputError(
+        "spool_busy",
+        ko="다른 프로그램이 이 연결의 임시 저장소를 쓰고 있어요.",
+        en="Another program is using the spool of this connection.",
+        next_ko="그 프로그램을 끝낸 뒤 다시 하세요. `madang connect status`로 볼 수 있어요.",
+        next_en="End that program and try again; `madang connect status` shows it.",
+        where={"folder": folder.name},
+        retry=True,
+    )

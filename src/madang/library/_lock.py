@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from madang.connect import FileLock
 from madang.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,9 +46,9 @@ class WriterLock:
             finally:
                 self._depth -= 1
             return
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = FileLock(self.path)
+        taken = lock.take(self.patience if wait else 0.0)
         try:
-            taken = self._take(handle, self.patience if wait else 0.0)
             if not taken and wait:
                 raise InputError(
                     "workspace_busy",
@@ -63,17 +62,14 @@ class WriterLock:
             if not taken:
                 yield False
                 return
-            try:
-                with self._held_beyond(wait) as alone:
-                    self._depth = int(alone)
-                    try:
-                        yield alone
-                    finally:
-                        self._depth = 0
-            finally:
-                _unlock(handle)
+            with self._held_beyond(wait) as alone:
+                self._depth = int(alone)
+                try:
+                    yield alone
+                finally:
+                    self._depth = 0
         finally:
-            os.close(handle)
+            lock.release()
 
     @contextmanager
     def _held_beyond(self, wait: bool) -> Iterator[bool]:
@@ -88,38 +84,3 @@ class WriterLock:
         finally:
             if taken:
                 self._beyond.release()
-
-    def _take(self, handle: int, patience: float) -> bool:
-        until = time.monotonic() + patience
-        while not _try_lock(handle):
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.05)
-        return True
-
-
-if os.name == "nt":  # pragma: no cover (another system)
-    import msvcrt
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            return False
-        return True
-
-    def _unlock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-
-else:
-    import fcntl
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_UN)

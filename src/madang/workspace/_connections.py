@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from madang.connect import ConnectionSettings, SourceDescription
+from madang.connect import ConnectionSettings, FileLock, SourceDescription
 from madang.errors import InputError, Json, MadangError
-from madang.workspace._locks import FileLock
 from madang.workspace._secrets import Secrets, conceal, remember, write_private
 from madang.workspace._toml import Plain, toml_text
 

@@ -16,10 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from madang.connect import ConnectionSettings, Source, make_source
+from madang.connect import ConnectionSettings, FileLock, Source, make_source
 from madang.errors import Json, MadangError
 from madang.workspace._connections import Connection, Connections
-from madang.workspace._locks import FileLock
 from madang.workspace._memory import EVERY as GIVE_BACK_EVERY
 from madang.workspace._memory import give_back
 from madang.workspace._push import PushAnswer, PushDoor, not_running

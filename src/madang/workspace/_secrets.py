@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from madang.connect import FileLock
 from madang.errors import InputError, MissingError, RefusedError
-from madang.workspace._locks import FileLock
 
 KEY_VARIABLE: Final = "MADANG_SECRET_KEY"
 STORED: Final = "stored"
