@@ -13,7 +13,7 @@ from madang.connect.opcua._link import Link
 from madang.connect.opcua._units import unece_code, unit_text
 from madang.plant import Bilingual
 
-_OBJECT, _VARIABLE = 1, 2
+_VARIABLE: Final = int(ua.NodeClass.Variable)
 _HAS_PROPERTY: Final = ua.NodeId(ua.ObjectIds.HasProperty)
 _PROPERTY_TYPE: Final = ua.NodeId(ua.ObjectIds.PropertyType)
 _BUILT_IN: Final[dict[int, DataType]] = {

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from madang.errors import Json
-from madang.library._cards import ColumnCard
 from madang.library._instants import iso
 from madang.library._report import column_document
 from madang.library._signals._index import Snapshot
@@ -17,7 +16,6 @@ from madang.library._signals._times import instant
 from madang.plant import Bilingual
 
 SAID_BY_PEOPLE = ("process", "equipment", "licence", "owner", "importance", "description")
-VERSIONS_SHOWN = 50
 _UNSAID = Bilingual("아직 아무도 적지 않았어요.", "Nobody has said it yet.")
 _LIVE = Bilingual(
     "끝없이 이어지는 값이라 점수를 매기지 않아요. 품질 코드는 값마다 있어요.",
@@ -100,11 +98,6 @@ def card(table: SignalTable, zone: str) -> dict[str, Json]:
         unknown["columns.unit"] = {**_NO_UNIT.fields("reason"), "columns": [*no_unit[:200]]}
     document["unknown"] = unknown
     return document
-
-
-def point_cards(points: Sequence[Point]) -> tuple[ColumnCard, ...]:
-    """Return the points as columns of a table that was read."""
-    return tuple(p.card for p in points)
 
 
 def _column(point: Point, held: tuple[int, int, int] | None) -> dict[str, Json]:

@@ -39,6 +39,7 @@ class Kept:
 
     def until(self, files: Mapping[str, dict[str, Json]]) -> dict[int, int]:
         """Return the latest time of each point that has numbers [us since 1970]."""
+        self._forget_all_but(files)
         found: dict[int, int] = {}
         for path in files:
             footer = self.footer(path)
@@ -49,6 +50,7 @@ class Kept:
 
     def between(self, files: Mapping[str, dict[str, Json]], points: IntArray, first: int, last: int) -> Samples | None:
         """Return the samples of some points in an interval, both ends included; more may come, None when there are none."""
+        self._forget_all_but(files)
         found = []
         for path, action in files.items():
             if not _overlaps(action, first, last):
@@ -60,8 +62,8 @@ class Kept:
                 found.append(_samples(read_runs(self._folder / path, footer, runs), footer))
         return together(found) if found else None
 
-    def forget_all_but(self, files: Mapping[str, dict[str, Json]]) -> None:
-        """Drop footers of files that are not live any more."""
+    def _forget_all_but(self, files: Mapping[str, dict[str, Json]]) -> None:
+        """Drop footers of files that are not live any more: an intake that runs for months sees very many."""
         for path in self._footers.keys() - files.keys():
             del self._footers[path]
 
